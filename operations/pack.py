@@ -1,0 +1,137 @@
+"""`plumbline pack`: a fitted estimator and its training data become a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.errors import PackError
+
+if TYPE_CHECKING:
+    from operations.commands import Subparsers
+
+EXAMPLES = """\
+examples:
+  plumbline pack model.joblib --data train.csv --target species --name iris --version 1
+  plumbline pack model.joblib --data train.csv --target price --name flats --version 2 \\
+      --validation held_out.csv --ignore row_id --fields fields.toml --objective latency_p95_seconds=0.1
+
+fields.toml has a table per feature, each key optional:
+  [age]
+  type = "number"        # whole so far, but fractions may come; "category": digits, but a code
+  unit = "years"
+  description = "Age at the time of the claim"
+  minimum = 0            # smaller: refused
+  maximum = 130          # larger: refused
+  sensitive = true       # never logged, and no real value is recorded in the bundle
+  nullable = true        # null is allowed
+  fill = 40              # what stands in for null; without it the estimator gets a missing value
+  example = 44
+  closed = true          # (categories) an unknown one is refused
+
+The model file is unpickled, which runs code from it: pack only what you trust.
+"""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the parser of `plumbline pack`."""
+    parser = subparsers.add_parser(
+        "pack",
+        help="build a bundle from a fitted estimator and its training data",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL.joblib", help="estimator or pipeline, written by joblib.dump")
+    add("--data", type=Path, required=True, help="CSV file it was fitted on")
+    add("--target", required=True, metavar="COLUMN", help="column that it predicts")
+    add("--name", required=True, help="name of the model")
+    add("--version", required=True, help="version of the model")
+    add(
+        "--validation",
+        type=Path,
+        metavar="FILE",
+        help="CSV file held out; without it clones are fitted on 5 folds",
+    )
+    add("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns of the data that are no features")
+    add(
+        "--unmonitored",
+        nargs="+",
+        default=[],
+        metavar="COLUMN",
+        help="features that no drift is computed for",
+    )
+    add("--fields", type=Path, metavar="FILE.toml", help="unit, limits, example, ... by feature")
+    add(
+        "--objective",
+        nargs="+",
+        default=[],
+        type=_objective,
+        metavar="SIGNAL=VALUE",
+        action="extend",
+        help="accuracy, error_rate, mae, latency_p95_seconds or drift; whatever is not given is suggested",
+    )
+    add("--output-minimum", type=float, metavar="NUMBER", help="regression: a smaller prediction is invalid")
+    add("--output-maximum", type=float, metavar="NUMBER", help="regression: a larger prediction is invalid")
+    add(
+        "--series-limit",
+        type=int,
+        metavar="COUNT",
+        help="most time series that the bundle may export [15000]",
+    )
+    add("--created", metavar="TIME", help="time of creation, ISO 8601 [SOURCE_DATE_EPOCH, else now]")
+    add("--out", type=Path, default=Path("bundles"), help="folder of bundles [%(default)s]")
+    add("--force", action="store_true", help="replace a bundle of this name and version")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Pack, and print each step and decision."""
+    # Here, not above: the other commands need no scikit-learn metrics, and `--help` should not wait for them.
+    from service.bundle.packing.pack import PackRequest, pack_bundle  # noqa: PLC0415 - see above
+    from service.bundle.packing.series_budget import DEFAULT_LIMIT  # noqa: PLC0415 - see above
+
+    request = PackRequest(
+        model=options.model,
+        data=options.data,
+        target=options.target,
+        name=options.name,
+        version=options.version,
+        validation=options.validation,
+        ignore=tuple(options.ignore),
+        unmonitored=tuple(options.unmonitored),
+        fields=options.fields,
+        objectives=dict(options.objective),
+        output_minimum=options.output_minimum,
+        output_maximum=options.output_maximum,
+        series_limit=DEFAULT_LIMIT if options.series_limit is None else options.series_limit,
+        created=options.created or _source_date(),
+        out=options.out,
+        force=options.force,
+    )
+    pack_bundle(request, lambda line: print(line, flush=True))
+    return 0
+
+
+def _objective(text: str) -> tuple[str, float]:
+    signal, equals, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not equals or not abs(number) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not SIGNAL=VALUE, for example accuracy=0.9")
+    return signal, number
+
+
+def _source_date() -> str | None:
+    """Take the time of creation from SOURCE_DATE_EPOCH, as reproducible builds do."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return None
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC).isoformat()
+    except (ValueError, OverflowError, OSError) as error:
+        raise PackError(f"SOURCE_DATE_EPOCH is no Unix time: {epoch!r}") from error
