@@ -1,0 +1,87 @@
+"""Writes predictions as JSON."""
+
+from __future__ import annotations
+
+import os
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import orjson
+
+from service.events import IN_DISTRIBUTION, OUT_BY_NOVELTY
+from service.inference.jobs import Segment
+from service.inference.models import ServedModel
+
+ID_BYTES = 15  # 20 characters of base64 without padding; 2**60 ids before a collision is likely
+
+
+def single_answer(
+    model: ServedModel, row: Sequence[Any], segment: Segment, with_probabilities: bool, seconds: float
+) -> bytes:
+    """Write the answer of a single prediction; `seconds` is the time since the request entered."""
+    content = _prediction(model, row, segment, segment.start, _new_ids(1)[0], with_probabilities)
+    _close(content, model, seconds)
+    return orjson.dumps(content)
+
+
+def batch_answer(
+    model: ServedModel,
+    rows: Sequence[Sequence[Any]],
+    segments: Sequence[Segment],
+    with_probabilities: bool,
+    seconds: float,
+) -> bytes:
+    """Write the answer of a batch, in the order of its rows."""
+    places = chain.from_iterable(
+        ((segment, index) for index in range(segment.start, segment.stop)) for segment in segments
+    )
+    predictions = [
+        _prediction(model, row, segment, index, prediction_id, with_probabilities)
+        for row, (segment, index), prediction_id in zip(rows, places, _new_ids(len(rows)), strict=True)
+    ]
+    content: dict[str, Any] = {"predictions": predictions}
+    _close(content, model, seconds)
+    return orjson.dumps(content)
+
+
+def _prediction(
+    model: ServedModel,
+    row: Sequence[Any],
+    segment: Segment,
+    index: int,
+    prediction_id: str,
+    with_probabilities: bool,
+) -> dict[str, Any]:
+    result = segment.result
+    distribution = result.distribution[index]
+    content: dict[str, Any] = {
+        "prediction_id": prediction_id,
+        "prediction": result.predictions[index],
+        "confidence": None if result.confidences is None else result.confidences[index],
+        "out_of_distribution": distribution != IN_DISTRIBUTION,
+        "warnings": [] if distribution == IN_DISTRIBUTION else _warnings(model, row, distribution),
+    }
+    if with_probabilities and result.probabilities is not None:
+        names = model.bundle.signature.class_names
+        content["probabilities"] = dict(zip(names, result.probabilities[index].tolist(), strict=True))
+    return content
+
+
+def _warnings(model: ServedModel, row: Sequence[Any], distribution: int) -> list[dict[str, str]]:
+    if distribution == OUT_BY_NOVELTY:
+        return [{"field": model.bundle.signature.features[0].name, "reason": "unlike the training texts"}]
+    reasons = {"range": "outside the training data's range", "category": "a category unknown in training"}
+    return [{"field": name, "reason": reasons[reason]} for name, reason in model.bundle.scorer.explain(row)]
+
+
+def _close(content: dict[str, Any], model: ServedModel, seconds: float) -> None:
+    content["model_name"], content["model_version"] = model.key
+    content["latency_ms"] = round(seconds * 1000, 3)
+
+
+def _new_ids(count: int) -> list[str]:
+    text = urlsafe_b64encode(os.urandom(ID_BYTES * count)).decode("ascii")
+    width = ID_BYTES * 4 // 3
+    return [text[start : start + width] for start in range(0, width * count, width)]

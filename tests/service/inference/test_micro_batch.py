@@ -1,0 +1,136 @@
+"""One call of the model for many requests: who gets what, and who is told what."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import InvalidInputError, PredictionError
+from service.events import IN_DISTRIBUTION, OUT_BY_RANGE, InvalidOutputSeen, MicroBatchRun, PredictionsServed
+from service.inference.jobs import Job
+from service.inference.micro_batch import run_micro_batch
+from service.inference.waiting_rows import Slice
+from tests.fakes import FakeEstimator, Recorder, make_job, make_served_model
+
+
+def whole(*jobs: Job) -> list[Slice]:
+    """Slice each job as one piece."""
+    return [Slice(job, 0, len(job.rows)) for job in jobs]
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """Hear everything that a micro-batch announces."""
+    return Recorder().listen(MicroBatchRun, PredictionsServed, InvalidOutputSeen)
+
+
+def confidences(job: Job) -> list[float]:
+    """Return the confidences that a job was answered with."""
+    found: list[float] = []
+    for segment in job.segments:
+        assert segment.result.confidences is not None
+        found += segment.result.confidences[segment.start : segment.stop]
+    return found
+
+
+def test_each_request_gets_its_own_rows(recorder: Recorder) -> None:
+    """Answers are matched to requests by identity, in one call of the model."""
+    estimator = FakeEstimator()
+    model = make_served_model(estimator)
+    jobs = [
+        make_job(model=model, values=[(0.75, 1.0)]),
+        make_job(model=model, values=[(0.625, 1.0), (0.125, None)], kind="batch"),
+        make_job(model=model, values=[(0.875, 1.0)]),
+    ]
+    assert run_micro_batch(whole(*jobs), recorder.announcer) == jobs
+    assert [confidences(job) for job in jobs] == [[0.75], [0.625, 0.875], [0.875]]
+    assert estimator.calls == [4]
+    (served,) = recorder.of(PredictionsServed)
+    assert served.class_indices.tolist() == [1, 1, 0, 1]
+    assert len(served.rows) == 4
+    (run,) = recorder.of(MicroBatchRun)
+    assert run.rows == 4
+    assert len(run.queue_seconds) == 3
+
+
+def test_rows_are_announced_once_when_their_request_is_complete(recorder: Recorder) -> None:
+    """A batch in slices is announced with its last slice, whole and in order."""
+    model = make_served_model()
+    batch = make_job(model=model, values=[(0.5625, 1), (0.75, 1), (0.875, 1)], kind="batch")
+    single = make_job(model=model, values=[(0.625, 1)])
+    assert run_micro_batch([Slice(batch, 0, 2)], recorder.announcer) == []
+    assert not recorder.of(PredictionsServed)
+    assert run_micro_batch([Slice(single, 0, 1), Slice(batch, 2, 3)], recorder.announcer) == [single, batch]
+    (served,) = recorder.of(PredictionsServed)
+    assert served.confidences.tolist() == [0.625, 0.5625, 0.75, 0.875]
+    assert served.rows == [*single.rows, *batch.rows]
+
+
+def test_job_that_ended_meanwhile_is_not_counted(recorder: Recorder) -> None:
+    """Rows whose client was told "deadline" while they ran are not announced as served."""
+    model = make_served_model()
+    late, fine = make_job(model=model), make_job(model=model)
+    late.claim()
+    assert run_micro_batch(whole(late, fine), recorder.announcer) == [fine]
+    (served,) = recorder.of(PredictionsServed)
+    assert len(served.rows) == 1
+
+
+def test_bad_row_fails_alone(recorder: Recorder) -> None:
+    """If the model raises on a micro-batch, each request is tried by itself."""
+
+    def fail_on_nine(inputs: Any) -> None:
+        if (np.asarray(inputs)[:, 0] == 9).any():
+            raise ValueError("nine")
+
+    model = make_served_model(FakeEstimator(fail_on_nine))
+    good, bad, other = (make_job(model=model, values=[(value, 1)]) for value in (0.75, 9, 0.625))
+    assert run_micro_batch(whole(good, bad, other), recorder.announcer) == [good, bad, other]
+    assert good.error is None
+    assert other.error is None
+    assert isinstance(bad.error, PredictionError)
+    assert sum(len(served.rows) for served in recorder.of(PredictionsServed)) == 2
+
+
+def test_output_that_is_not_finite_never_leaves(recorder: Recorder) -> None:
+    """NaN from the model is an error for its request, counted, and no prediction."""
+
+    class NanEstimator(FakeEstimator):
+        def predict_proba(self, inputs: Any) -> Any:
+            result = super().predict_proba(inputs)
+            result[np.asarray(inputs)[:, 0] == 9] = math.nan
+            return result
+
+    model = make_served_model(NanEstimator())
+    bad, good = make_job(model=model, values=[(9, 1)]), make_job(model=model, values=[(0.75, 1)])
+    run_micro_batch(whole(bad, good), recorder.announcer)
+    assert isinstance(bad.error, PredictionError)
+    assert good.error is None
+    assert [event.reason for event in recorder.of(InvalidOutputSeen)] == ["nan"]
+
+
+def test_failure_on_values_far_outside_is_the_inputs(recorder: Recorder) -> None:
+    """A client cannot make a 5xx with a value that the model was never trained on."""
+
+    def overflow(inputs: Any) -> None:
+        if (np.asarray(inputs)[:, 0] > 1e20).any():
+            raise ValueError("too large")
+
+    model = make_served_model(FakeEstimator(overflow))
+    job = make_job(model=model, values=[(0.5, 1), (1e25, 1)], kind="batch")
+    run_micro_batch(whole(job), recorder.announcer)
+    assert isinstance(job.error, InvalidInputError)
+    assert [one.field for one in job.error.violations] == ["batch[1].x"]
+
+
+def test_rows_outside_the_reference_are_flagged(recorder: Recorder) -> None:
+    """A value beyond the reference's range is served and flagged; a missing one is not out of range."""
+    model = make_served_model()
+    run_micro_batch(
+        whole(make_job(model=model, values=[(11, 1), (10, 1), (-10, None)], kind="batch")), recorder.announcer
+    )
+    (served,) = recorder.of(PredictionsServed)
+    assert served.distribution.tolist() == [OUT_BY_RANGE, IN_DISTRIBUTION, IN_DISTRIBUTION]
