@@ -13,12 +13,12 @@ install: ## Make the virtual environment with the pinned dependencies
 	@scripts/bootstrap
 
 .PHONY: up
-up: install ## Start the whole stack, on the demo clock; Ctrl-C stops all
-	@$(PYTHON) -m operations up $(UP)
+up: ## Start the whole stack, on the demo clock; Ctrl-C stops all
+	@scripts/up $(UP)
 
 .PHONY: down
-down: install ## Stop a stack that was started with UP=--detach
-	@$(PYTHON) -m operations down
+down: ## Stop a stack that was started with UP=--detach
+	@scripts/down
 
 .PHONY: status
 status: install ## Show what runs, which targets are up, which alerts fire
@@ -37,15 +37,24 @@ test: install lint tools ## Everything that CI runs: lint, fast tests, tests wit
 test-fast: install bundles-if-missing ## The tests without real processes, under a minute
 	@$(PYTHON) -m pytest -q --ignore=tests/stack
 
+.PHONY: load
+load: install ## Load test of a running predictor: ten seconds of everything, as CSV and HTML
+	@.venv/bin/locust --config loadtest/scenarios/smoke.conf
+
+.PHONY: compose-check
+compose-check: install ## Build and run the containers for real, and see one alert arrive
+	@scripts/compose-check $(COMPOSE)
+
 .PHONY: lint
 lint: install ## Style, types, layers
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check -q .
 	@$(PYTHON) -m mypy
+	@$(PYTHON) -m grafana.build --check
 	@.venv/bin/lint-imports --no-logo
 
 .PHONY: tools
-tools: install bundles-if-missing ## Fetch Prometheus, Alertmanager and a browser for the tests
+tools: install bundles-if-missing ## Fetch Prometheus and Alertmanager for the tests
 	@scripts/fetch-monitoring .local/bin
 
 .PHONY: bundles-if-missing

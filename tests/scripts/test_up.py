@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-# Notes how it was called; its engine answers if a file says so.
-DOCKER = """#!/bin/sh
-[ "$1" = info ] && { [ -e "$CHECKOUT/engine" ]; exit; }
-echo "docker $*" >>"$CHECKOUT/calls"
-echo "$PLUMBLINE_SLACK_URL_FILE" >"$CHECKOUT/slack"
-"""
-NATIVE = """#!/bin/sh
-echo "native $*" >>"$CHECKOUT/calls"
-"""
+from tests.scripts.checkout import make_checkout, run_script
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Make a checkout of scripts/up whose programs only note their calls."""
-    checkout = tmp_path / "checkout"
-    for folder in (checkout / "scripts", checkout / ".venv" / "bin", tmp_path / "bin"):
-        folder.mkdir(parents=True)
-    shutil.copy(ROOT / "scripts" / "up", checkout / "scripts")
-    texts = {
-        checkout / "scripts" / "bootstrap": "#!/bin/sh\n",
-        checkout / ".venv" / "bin" / "python": NATIVE,
-        tmp_path / "bin" / "docker": DOCKER,
-    }
-    for path, text in texts.items():
-        path.write_text(text)
-        path.chmod(0o755)
-    return checkout
+    """Make a checkout of scripts/up."""
+    return make_checkout(tmp_path, "up")
 
 
 def up(checkout: Path, *arguments: str) -> list[str]:
     """Run the script and return the calls."""
-    subprocess.run(
-        [str(checkout / "scripts" / "up"), *arguments],
-        env={"PATH": f"{checkout.parent / 'bin'}:/usr/bin:/bin", "CHECKOUT": str(checkout)},
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    return (checkout / "calls").read_text().splitlines()
+    return run_script(checkout, "up", *arguments)
 
 
 def test_without_an_engine_everything_runs_here(checkout: Path) -> None:
