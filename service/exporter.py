@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from service.settings import load_settings
 _MAX_CONNECTIONS = 16
 _SECONDS_PER_CONNECTION = 10
 _EXIT_CONFIGURATION = 78
+_log = logging.getLogger("service.exporter")
 
 
 class ExporterServer(ThreadingHTTPServer):
@@ -52,6 +54,11 @@ class ExporterServer(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
+
+    def handle_error(self, *_: Any) -> None:
+        """Log what is not the client's going away; the base class would print a traceback of many lines."""
+        if not isinstance(sys.exception(), ConnectionError):
+            _log.exception("scrape failed")
 
 
 class ScrapeRequest(BaseHTTPRequestHandler):

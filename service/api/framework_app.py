@@ -19,6 +19,9 @@ from service.inference.engine import Engine
 from service.inference.models import Models
 
 JSON = "application/json"
+DESCRIPTION = """Predictions by scikit-learn models, each with an out-of-distribution flag.
+
+Every error has one body; its `request_id` stands in the log. More in `docs/api.md`."""
 
 
 def create_framework_app(
@@ -34,6 +37,9 @@ def create_framework_app(
     app = FastAPI(
         title="Plumbline",
         version="1",
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=[{"name": name} for name in ("predictions", "models", "operation")],
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

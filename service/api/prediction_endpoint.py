@@ -154,8 +154,8 @@ class PredictionEndpoint:
         if head.method != "POST":
             raise MethodNotAllowedError("POST")
         query = read_prediction_query(head.query, route.model_name)
-        model = self._models.resolve(query.model_name, query.model_version)
-        served.key = model.key
+        served.key = self._models.resolve(query.model_name, query.model_version)
+        model = self._models.serving(served.key)
         check_media_type(head.content_type, head.content_encoding)
         self._engine.check_room()
         is_single = route.kind == "single"

@@ -75,7 +75,7 @@ def read_prediction_query(query: bytes, model_name: str | None) -> PredictionQue
         model_name: the model named by the path; then the parameter `model_name` is not allowed.
 
     Raises:
-        BadQueryError: an unknown or repeated parameter, or a wrong value.
+        BadQueryError: an unknown or repeated parameter, or an empty or wrong value.
     """
     if not query and model_name is None:
         return _NO_QUERY
@@ -86,6 +86,8 @@ def read_prediction_query(query: bytes, model_name: str | None) -> PredictionQue
             raise BadQueryError(name[:64], f"is not one of {', '.join(sorted(allowed))}")
         if name in values:
             raise BadQueryError(name, "is given twice")
+        if not value:
+            raise BadQueryError(name, "is empty")
         values[name] = value
     flag = values.get("probabilities", "false")
     if flag not in _FLAGS:

@@ -112,6 +112,7 @@ class Scorer:
             rows: n rows of values in signature order, as `RowParser` gives them.
 
         Raises:
+            ValueError: the estimator's output has another number of rows or classes.
             Exception: whatever the estimator raises.
         """
         inputs = self.prepare(rows)
@@ -155,6 +156,7 @@ class Scorer:
             return Scores(None, values, None, None, self._distribution(rows, inputs, None), invalid)
         probabilities = raw.probabilities
         if probabilities is not None:
+            self._check_shape(probabilities, (count, len(self._class_positions)))
             sums = probabilities.sum(axis=1)
             invalid[(probabilities < 0).any(axis=1) | (sums > 1.0 + 1e-6)] = OUTPUT_OUT_OF_BOUNDS
             invalid[~np.isfinite(sums)] = OUTPUT_NOT_FINITE
@@ -164,6 +166,7 @@ class Scorer:
         else:
             positions = self._class_positions
             indices = np.array([positions[label] for label in raw.predictions.tolist()], dtype=np.intp)
+            self._check_shape(indices, (count,))
         confidences = None if probabilities is None else probabilities[np.arange(count), indices]
         distribution = self._distribution(rows, inputs, confidences)
         return Scores(indices, None, probabilities, confidences, distribution, invalid)
@@ -180,6 +183,11 @@ class Scorer:
             if row[column] is not None and row[column] not in known:
                 found.append((features[column].name, "category"))
         return found
+
+    @staticmethod
+    def _check_shape(found: NDArray[Any], wanted: tuple[int, ...]) -> None:
+        if found.shape != wanted:
+            raise ValueError(f"the estimator's output has shape {found.shape} instead of {wanted}")
 
     @staticmethod
     def _outside(values: NDArray[np.float64], low: float | None, high: float | None) -> NDArray[np.bool_]:

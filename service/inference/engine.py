@@ -163,11 +163,11 @@ class Engine:
     def _run(self) -> None:
         waiting = WaitingRows()
         while True:
-            job = self._inbox.get() if not waiting else None
-            if job is not None:
+            if not waiting:
+                job = self._inbox.get()
+                if job is None:
+                    return
                 waiting.add(job)
-            elif not waiting:
-                return
             self._empty_inbox_into(waiting)
             self._step(waiting)
 
@@ -183,16 +183,17 @@ class Engine:
             waiting.add(job)
 
     def _step(self, waiting: WaitingRows) -> None:
+        key = waiting.turn
         slices, rows_out = waiting.take(self._micro_batch_rows)
         self._rows_out += rows_out
-        if not slices:
-            return
-        self._busy_since = time.monotonic()
-        try:
-            ended = run_micro_batch(slices, self._announcer)
-        finally:
-            self._busy_since = None
-        key = slices[0].job.model.key
+        ended: list[Job] = []
+        if slices:
+            self._busy_since = time.monotonic()
+            try:
+                ended = run_micro_batch(slices, self._announcer)
+            finally:
+                self._busy_since = None
+            self._empty_inbox_into(waiting)  # what came during the call waits too
         self._announcer.announce(QueueChanged(key, waiting.rows_of(key)))
         if ended:
             assert self._loop is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -24,15 +25,17 @@ _log = logging.getLogger("service.inference")
 def run_micro_batch(slices: Sequence[Slice], announcer: Announcer) -> list[Job]:
     """Score the slices in one call, announce what is served, and return the jobs that have ended.
 
-    If the model raises, each slice is tried alone, so that a bad row fails its own request only.
+    If the model raises, each slice is tried alone, so that a bad row fails its own request only. With a slow
+    model that takes long: requests whose deadline passes meanwhile are left out.
     """
     model = slices[0].job.model
     try:
         result = _score(model, slices, announcer)
-    except Exception as error:
+    except BaseException as error:  # a SystemExit of the model's code must not end the inference thread
         if len(slices) > 1:
-            return [job for one in slices for job in run_micro_batch([one], announcer)]
-        _log.error("model %s %s raised %s", *model.key, type(error).__name__, exc_info=error)
+            alone = (run_micro_batch([one], announcer) for one in slices if not one.job.is_claimed)
+            return [job for ended in alone for job in ended]
+        _log_failure(model, error)
         return _failed(slices[0].job, slices)
     ended = []
     start = 0
@@ -108,6 +111,12 @@ def _failed(job: Job, slices: Sequence[Slice]) -> list[Job]:
         return []
     job.error = error
     return [job]
+
+
+def _log_failure(model: ServedModel, error: BaseException) -> None:
+    # Not the error's text: estimators quote their input in it, and what clients send is never logged.
+    where = traceback.format_tb(error.__traceback__)
+    _log.error("model %s %s raised %s", *model.key, type(error).__name__, extra={"where": where})
 
 
 def _announce_invalid(model: ServedModel, invalid: NDArray[np.int8], announcer: Announcer) -> None:

@@ -103,23 +103,30 @@ class Models:
     def _is_stable_ready(self, name: str) -> bool:
         return ModelKey(name, self._stable.get(name, "")) in self._ready
 
-    def resolve(self, name: str | None, version: str | None) -> ServedModel:
-        """Return the version that answers: the pinned one, else the stable one of the named or default model.
+    def resolve(self, name: str | None, version: str | None) -> ModelKey:
+        """Name the version that answers: the pinned one, else the stable one of the named or default model.
 
         Raises:
             UnknownModelError: no such model or version.
-            NotReadyError: it is there, but may not serve.
         """
         name = name or self.default_model
         version = version or self._stable.get(name or "")
         if name is None or version is None:
             raise UnknownModelError("no such model")
         key = ModelKey(name, version)
-        if key in self._ready:
-            return self._models[key]
-        if key in self._failures or key in self._models:
-            raise NotReadyError(f"{name} {version} did not pass its checks")
+        if key in self._models or key in self._failures:
+            return key
         raise UnknownModelError("no such version" if name in self._stable else "no such model")
+
+    def serving(self, key: ModelKey) -> ServedModel:
+        """Return a version that was resolved.
+
+        Raises:
+            NotReadyError: it is there, but may not serve.
+        """
+        if key not in self._ready:
+            raise NotReadyError(f"{key.model_name} {key.model_version} did not pass its checks")
+        return self._models[key]
 
     def role(self, key: ModelKey) -> str:
         """Return `stable`, or an empty string for a version without a role."""

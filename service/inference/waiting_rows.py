@@ -42,6 +42,11 @@ class WaitingRows:
     def __bool__(self) -> bool:
         return bool(self._lines)
 
+    @property
+    def turn(self) -> ModelKey:
+        """The version whose turn it is; something must wait."""
+        return next(iter(self._lines))
+
     def rows_of(self, key: ModelKey) -> int:
         """Count the rows of one version that wait."""
         return sum(len(job.rows) - job.taken for job in self._lines.get(key, ()))

@@ -174,7 +174,7 @@ class Merger:
 def _names(folder: Path) -> list[str]:
     try:
         return [name for name in os.listdir(folder) if _FILE_NAME.fullmatch(name)]  # noqa: PTH208 - names only
-    except FileNotFoundError:
+    except OSError:
         return []
 
 

@@ -13,7 +13,9 @@ def test_help_lists_every_documented_target() -> None:
     """Each target has its line, and nothing else is listed."""
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):.*?## ", makefile, flags=re.MULTILINE))
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "-s", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert {line.split()[0] for line in shown.splitlines()} == targets
     assert {"up", "down", "test", "help"} <= targets
 

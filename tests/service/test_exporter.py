@@ -89,6 +89,29 @@ def test_too_many_connections_are_closed_and_places_become_free(port: int) -> No
     assert answered.is_set()
 
 
+@pytest.mark.parametrize(
+    ("error", "is_logged"), [(BrokenPipeError("gone"), False), (ValueError("bad"), True)]
+)
+def test_only_errors_of_our_own_are_logged(
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    is_logged: bool,
+) -> None:
+    """A scraper that hangs up is no news; anything else goes through the log, never to stderr past it."""
+
+    def fail(_: Exposition) -> bytes:
+        raise error
+
+    monkeypatch.setattr(Exposition, "render", fail)
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(port, "/metrics")
+    assert capsys.readouterr().err == ""
+    assert ("scrape failed" in caplog.text) == is_logged
+
+
 def test_wrong_setting_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

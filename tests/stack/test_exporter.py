@@ -222,11 +222,12 @@ def test_counters_are_exact_under_kills_recycling_and_reload(stack: Stack) -> No
     series = stack.scrape()
     assert not scrapes.falls
     assert scrapes.count > 20
-    assert load.answers <= series[ANSWERED] <= load.answers + load.cut
-    assert series["ml_prediction_bin_total{bin=1e+06,model_name=prices,model_version=1}"] == series[ANSWERED]
-    assert series["http_requests_total{handler=/v1/predict,method=POST,status=200}"] == series[ANSWERED]
+    served = series["ml_prediction_bin_total{bin=1e+06,model_name=prices,model_version=1}"]
+    answered = series["http_requests_total{handler=/v1/predict,method=POST,status=200}"]
+    # In the order in which one request is counted: a kill may fall between two of them.
+    assert load.answers <= answered <= series[ANSWERED] <= served <= load.answers + load.cut
     # A killed worker takes at most what waited for its flush; these rows come slower than one flush each.
-    assert series[ANSWERED] - 100 <= series[BINNED] <= series[ANSWERED]
+    assert served - 100 <= series[BINNED] <= served
     assert series["plumbline_exposition_bad_files_total{}"] == 0
     # Three kinds of file for each slot; during a reload old and new workers overlap, so twice the slots.
     assert series["plumbline_exposition_files{}"] <= 3 * 2 * WORKERS

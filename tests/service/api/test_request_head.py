@@ -33,9 +33,19 @@ def test_query() -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [b"x=1", b"model_name=a&model_name=a", b"probabilities=", b"%ff=1", b"=", b"a"]
+    "query",
+    [
+        b"x=1",
+        b"model_name=a&model_name=a",
+        b"model_name=",
+        b"model_name=a&model_version=",
+        b"probabilities=",
+        b"%ff=1",
+        b"=",
+        b"a",
+    ],
 )
 def test_odd_queries(query: bytes) -> None:
-    """Unknown, repeated or wrong parameters are refused."""
+    """Unknown, repeated, empty or wrong parameters are refused: an empty version would be no pin at all."""
     with pytest.raises(BadQueryError):
         read_prediction_query(query, None)

@@ -93,6 +93,23 @@ def test_probabilities_are_judged(row: list[float], code: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("output", "estimator"),
+    [
+        ("argmax", Says(probabilities=[[1.0], [1.0]])),
+        ("argmax", Says(probabilities=[[0.2, 0.3, 0.5]] * 2)),
+        ("argmax", Says(probabilities=[[0.25, 0.75]] * 3)),
+        ("predict_and_probability", Says(predictions=[1], probabilities=[[0.25, 0.75]] * 2)),
+        ("predict", Says(predictions=[1])),
+        ("predict", Says(predictions=[1, 0, 1])),
+    ],
+)
+def test_output_of_another_shape_is_an_error(output: str, estimator: Says) -> None:
+    """A number of rows or classes that is not the asked one is no answer, however probable it looks."""
+    with pytest.raises(ValueError, match="shape"):
+        scorer(output, estimator).score([(0, 0), (0, 0)])
+
+
+@pytest.mark.parametrize(
     ("value", "code"),
     [
         (math.nan, OUTPUT_NOT_FINITE),

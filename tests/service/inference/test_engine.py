@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.errors import ClientGoneError, DeadlineError, QueueFullError
-from service.events import PredictionsServed
+from service.events import PredictionsServed, QueueChanged
 from service.inference.engine import Engine
 from service.inference.jobs import Segment
 from service.inference.models import ServedModel
@@ -173,6 +173,24 @@ def test_gone_client_frees_its_place() -> None:
             gate.opened.set()
             await first
         assert estimator.calls == [1]
+
+    asyncio.run(scenario())
+
+
+def test_queue_gauge_follows_rows_that_nobody_waits_for() -> None:
+    """Rows that came during a call are shown as waiting; those that expired before the next one are not."""
+
+    async def scenario() -> None:
+        recorder = Recorder().listen(QueueChanged)
+        gate = Gate()
+        model = make_served_model(FakeEstimator(gate.wait))
+        async with running_engine(recorder, deadline_seconds=0.01) as engine:
+            tasks = [ask(engine, model, 1)]
+            await eventually(gate.entered.is_set)
+            tasks += [ask(engine, model, 1) for _ in range(3)]
+            await asyncio.gather(*tasks, return_exceptions=True)
+            gate.opened.set()
+        assert [event.rows for event in recorder.of(QueueChanged)] == [3, 0]
 
     asyncio.run(scenario())
 

@@ -13,6 +13,7 @@ from service.events import IN_DISTRIBUTION, OUT_BY_RANGE, InvalidOutputSeen, Mic
 from service.inference.jobs import Job
 from service.inference.micro_batch import run_micro_batch
 from service.inference.waiting_rows import Slice
+from service.observability.logs import JsonFormatter
 from tests.fakes import FakeEstimator, Recorder, make_job, make_served_model
 
 
@@ -93,6 +94,47 @@ def test_bad_row_fails_alone(recorder: Recorder) -> None:
     assert other.error is None
     assert isinstance(bad.error, PredictionError)
     assert sum(len(served.rows) for served in recorder.of(PredictionsServed)) == 2
+
+
+def test_log_of_a_failure_holds_no_values(recorder: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    """Estimators write inputs into their messages; the log says where it happened and not with what."""
+
+    def fail(inputs: Any) -> None:
+        raise ValueError(f"unknown value {inputs[0][0]}")
+
+    model = make_served_model(FakeEstimator(fail))
+    run_micro_batch(whole(make_job(model=model, values=[(0.8125, 1)])), recorder.announcer)
+    (record,) = caplog.records
+    line = JsonFormatter().format(record)
+    assert "raised ValueError" in line
+    assert "in fail" in line
+    assert "0.8125" not in line
+
+
+def test_requests_that_ended_are_not_tried_alone(recorder: Recorder) -> None:
+    """While others are tried one by one, a request may expire; the model is not called for it any more."""
+
+    def fail(inputs: Any) -> None:
+        if len(inputs) == 1:
+            late.claim()
+        raise ValueError("slow, and wrong")
+
+    estimator = FakeEstimator(fail)
+    model = make_served_model(estimator)
+    first, late = make_job(model=model), make_job(model=model)
+    assert run_micro_batch(whole(first, late), recorder.announcer) == [first]
+    assert estimator.calls == [2, 1]
+
+
+def test_model_that_wants_to_exit_fails_its_request(recorder: Recorder) -> None:
+    """An exit called for by a model's code is an error like any other: the inference thread goes on."""
+
+    def leave(inputs: Any) -> None:
+        raise SystemExit(3)
+
+    job = make_job(model=make_served_model(FakeEstimator(leave)))
+    assert run_micro_batch(whole(job), recorder.announcer) == [job]
+    assert isinstance(job.error, PredictionError)
 
 
 def test_output_that_is_not_finite_never_leaves(recorder: Recorder) -> None:

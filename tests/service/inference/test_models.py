@@ -37,17 +37,18 @@ def test_nothing_serves_before_the_checks(recorder: Recorder) -> None:
     made = models(recorder, make_served_model())
     assert made.not_ready_reason == "no model is ready"
     with pytest.raises(NotReadyError):
-        made.resolve(None, None)
+        made.serving(made.resolve(None, None))
 
 
 def test_checked_models_serve(recorder: Recorder) -> None:
     """Default, named and pinned requests find their version; the load time is announced."""
     made = models(recorder, make_served_model(), make_served_model(version="2"))
     made.check()
-    assert made.resolve(None, None).key == ("fake", "1")
-    assert made.resolve("fake", None).key == ("fake", "1")
-    assert made.resolve("fake", "2").key == ("fake", "2")
-    assert made.resolve(None, "2").key == ("fake", "2")
+    assert made.resolve(None, None) == ("fake", "1")
+    assert made.resolve("fake", None) == ("fake", "1")
+    assert made.resolve("fake", "2") == ("fake", "2")
+    assert made.resolve(None, "2") == ("fake", "2")
+    assert made.serving(ModelKey("fake", "2")).key == ("fake", "2")
     assert [made.role(ModelKey("fake", version)) for version in ("1", "2")] == ["stable", ""]
     assert recorder.of(ModelBecameReady)[0] == ModelBecameReady(ModelKey("fake", "1"), 12.5)
     assert recorder.of(ReadinessChanged) == [ReadinessChanged(True)]
@@ -74,7 +75,7 @@ def test_model_that_fails_its_golden_requests(recorder: Recorder) -> None:
     assert recorder.of(ModelLoadFailed) == [ModelLoadFailed(ModelKey("fake", "2"), "golden")]
     assert made.failures[ModelKey("fake", "2")].reason == "golden"
     with pytest.raises(NotReadyError):
-        made.resolve("fake", "2")
+        made.serving(made.resolve("fake", "2"))
     assert made.not_ready_reason is None
 
 
@@ -85,9 +86,9 @@ def test_bundle_that_could_not_be_loaded(recorder: Recorder) -> None:
     made = models(recorder, make_served_model(), failures=failures, stable=stable, default_model="broken")
     made.check()
     with pytest.raises(NotReadyError):
-        made.resolve("broken", None)
+        made.serving(made.resolve("broken", None))
     assert made.not_ready_reason == "the default model broken is not ready"
-    assert made.resolve("fake", None).key == ("fake", "1")
+    assert made.resolve("fake", None) == ("fake", "1")
 
 
 def test_draining_is_said_once(recorder: Recorder) -> None:
@@ -98,5 +99,5 @@ def test_draining_is_said_once(recorder: Recorder) -> None:
     made.drain()
     assert made.is_draining
     assert made.not_ready_reason == "draining"
-    assert made.resolve(None, None).key == ("fake", "1")
+    assert made.resolve(None, None) == ("fake", "1")
     assert recorder.of(ReadinessChanged) == [ReadinessChanged(True), ReadinessChanged(False)]

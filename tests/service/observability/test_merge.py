@@ -120,6 +120,12 @@ def test_models_that_were_counted_are_named(tmp_path: Path) -> None:
     assert Merger().merge(tmp_path).models == {("loans", "7")}
 
 
+def test_folder_that_is_a_file_is_empty(tmp_path: Path) -> None:
+    """Whatever stands where the folder should be, the scrape goes on."""
+    (tmp_path / "file").write_text("")
+    assert Merger().merge(tmp_path / "file").files == 0
+
+
 def test_folder_that_is_gone_is_empty(tmp_path: Path) -> None:
     """Between two starts of the predictor there may be no folder at all."""
     merged = Merger().merge(tmp_path / "gone")
