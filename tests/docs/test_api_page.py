@@ -20,3 +20,13 @@ def test_routes() -> None:
     }
     page = (ROOT / "docs/api.md").read_text()
     assert set(re.findall(r"^\| `((?:GET|POST) \S+)` \|", page, flags=re.MULTILINE)) == described | UNLISTED
+
+
+def test_codes_of_the_worker_class() -> None:
+    """What is refused before the application sees it stands in the same table."""
+    source = (ROOT / "service/gunicorn_worker.py").read_text()
+    refused = re.findall(r'RequestRefusedError\((\d+), "(\w+)"', source)
+    assert len(refused) >= 5
+    page = (ROOT / "docs/api.md").read_text()
+    for status, code in refused:
+        assert f"| {status} | `{code}` |" in page
