@@ -222,8 +222,8 @@ class PredictorServer(Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Do what is due, ten times a second; return whether to stop."""
+        self.worker.notify()  # each time: a loop that is busy ticks slowly, and is not to be killed for that
         if counter % 5 == 0:
-            self.worker.notify()
             await self.close_expired()
         return await super().on_tick(counter) or not self.worker.alive or os.getppid() != self.worker.ppid
 

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import Server, ServerState
 from uvicorn_worker import UvicornWorker
 
-from service.gunicorn_worker import PredictorProtocol
+from service.gunicorn_worker import PredictorProtocol, PredictorServer
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 POST = b"POST /a HTTP/1.1\r\nHost: h\r\n"
@@ -29,6 +29,7 @@ class FakeTransport:
     def __init__(self) -> None:
         self.sent = b""
         self.state = "open"
+        self.reads = True
 
     def write(self, data: bytes) -> None:
         """Send."""
@@ -55,10 +56,12 @@ class FakeTransport:
         return self.state in ("closed", "aborted")
 
     def pause_reading(self) -> None:
-        """Need not be seen."""
+        """Leave what comes in the kernel."""
+        self.reads = False
 
     def resume_reading(self) -> None:
-        """Need not be seen."""
+        """Take what comes."""
+        self.reads = True
 
     def get_extra_info(self, name: str) -> None:
         """Know nothing."""
@@ -227,6 +230,38 @@ async def test_slow_reader_has_a_deadline(connection: Connection) -> None:
     connection.protocol.resume_writing()
     await settle()
     assert connection.transport.sent.endswith(b"/a")
+
+
+@on_connection
+async def test_pipelined_requests_are_answered_in_order(connection: Connection) -> None:
+    """While one request waits for another nothing more is read; after both the connection reads on."""
+    connection.application.reads_body = False
+    await connection.receive(GET + GET.replace(b"/a", b"/b"))
+    assert not connection.transport.reads
+    connection.application.go_on.set()
+    await settle()
+    assert connection.transport.reads
+    answers = connection.transport.sent.split(b"HTTP/1.1 ")[1:]
+    assert [answer[-2:] for answer in answers] == [b"/a", b"/b"]
+
+
+@on_connection
+async def test_deadline_that_ends_a_connection(connection: Connection) -> None:
+    """Past its deadline a waiting connection is closed, then reset; one being served is left alone."""
+    server, protocol = PredictorServer(connection.protocol.config), connection.protocol
+    server.server_state.connections.add(protocol)
+    await connection.receive(GET)
+    protocol.deadline = 0.001
+    await server.close_expired()
+    assert connection.transport.state == "open"
+    connection.application.go_on.set()
+    await settle()
+    protocol.deadline = 0.001
+    await server.close_expired()
+    assert connection.transport.state == "closed"
+    protocol.deadline = 0.001
+    await server.close_expired()
+    assert connection.transport.state == "aborted"
 
 
 @on_connection

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -167,6 +168,4 @@ def test_bundle_broken_on_disk_while_running(tmp_path: Path) -> None:
 
 
 def _copy_demo_bundles(target: Path) -> None:
-    import shutil  # noqa: PLC0415 - used here only
-
     shutil.copytree(Path(__file__).resolve().parents[2] / "bundles", target)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 
-from tests.stack.predictor_process import RunningPredictor, fetch, parse_samples
+from tests.stack.predictor_process import RunningPredictor, fetch, parse_samples, running_predictor
 from tests.stack.worker_process import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,8 +120,6 @@ def test_client_values_make_no_series(predictor: RunningPredictor) -> None:
 
 def test_body_that_never_ends(tmp_path: Path) -> None:
     """A body that drips is answered 408 at the deadline, though a byte comes now and then."""
-    from tests.stack.predictor_process import running_predictor  # noqa: PLC0415 - a predictor of its own
-
     with running_predictor(tmp_path, workers=1, body_timeout_seconds=0.5) as running:
         with socket.create_connection(("127.0.0.1", running.port), timeout=20) as client:
             client.sendall((HEAD + "Content-Length: 100\n\n").replace("\n", "\r\n").encode())
@@ -156,8 +154,6 @@ def test_no_schema_fuzzing_makes_a_5xx(predictor: RunningPredictor) -> None:
 
 
 def _run(strategy: Any, ask: Any) -> None:
-    from hypothesis import given  # noqa: PLC0415 - applied to a strategy made at run time
-
     checked = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     checked(given(strategy)(ask))()
 
