@@ -55,6 +55,7 @@ lint: install ## Style, types, layers
 
 .PHONY: tools
 tools: install bundles-if-missing ## Fetch Prometheus and Alertmanager for the tests
+	@scripts/test-packages
 	@scripts/fetch-monitoring .local/bin
 
 .PHONY: bundles-if-missing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"plumbline {options.command}: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        return 1  # nobody reads any more (`plumbline inspect ... | head`)
+        # Nobody reads any more (`plumbline inspect ... | head`), nor what the interpreter flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return status
 
 
