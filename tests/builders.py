@@ -120,7 +120,7 @@ def mixed_model() -> tuple[Any, pd.DataFrame, pd.DataFrame]:
         {
             "income": np.where(generator.random(count) < 0.11, np.nan, income),
             "visits": visits,
-            "colour": np.where(generator.random(count) < 0.07, None, colour),
+            "colour": np.where(generator.random(count) < 0.07, np.array(None), colour),
             "plan": plan,
             "is_member": is_member,
             TARGET: bought,

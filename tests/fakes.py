@@ -125,7 +125,7 @@ def make_job(
     future = loop.create_future()
     loop.close()
     now = time.monotonic()
-    content = [tuple(row) for row in values] if values is not None else [(0.75, 1.0)] * rows
+    content: list[Any] = [(0.75, 1.0)] * rows if values is None else [tuple(row) for row in values]
     return Job(model or make_served_model(version=version), content, kind, now, now + 60, future, never)
 
 

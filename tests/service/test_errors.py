@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from service import errors
 
 
-def tree(root: type, depth: int = 0) -> list[tuple[int, str]]:
+def tree(root: type[Any], depth: int = 0) -> list[tuple[int, str]]:
     """List the classes below `root` with their depth, in order of definition."""
     found = [(depth, root.__name__)]
     for child in root.__subclasses__():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -13,7 +14,7 @@ from service.errors import Violation
 API_PAGE = Path(__file__).resolve().parents[3] / "docs" / "api.md"
 
 
-def subclasses(root: type) -> set[type]:
+def subclasses(root: type[Any]) -> set[type[Any]]:
     """Collect all classes below `root`."""
     return {below for child in root.__subclasses__() for below in {child} | subclasses(child)}
 

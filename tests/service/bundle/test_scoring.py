@@ -154,11 +154,12 @@ def test_frame_with_categories_and_missing_values() -> None:
 
 def test_one_row_scores_as_in_company() -> None:
     """A row's scores do not depend on the rows beside it."""
-    for name, rows in {
+    cases: dict[str, list[Any]] = {
         MIXED: [(1500.0, 3, "red", "basic", True), (None, 9, "blue", "plus", False)],
         REGRESSION: [(50.0, 2), (190.0, 7)],
         TEXTS: [("I lost my hammer and the saw",), ("quantum leptons",)],
-    }.items():
+    }
+    for name, rows in cases.items():
         made = load_bundle(bundle_dir() / name / VERSION).scorer
         together = made.score(rows)
         for index, row in enumerate(rows):

@@ -183,12 +183,12 @@ def test_class_of_a_script_is_refused() -> None:
     stray = type("Stray", (LinearRegression,), {"__module__": "__main__"})
     import __main__  # noqa: PLC0415 - pickling looks the class up there
 
-    __main__.Stray = stray  # type: ignore[attr-defined]  # the point of the test
+    __main__.Stray = stray
     try:
         with pytest.raises(PackError, match="defined in a script or notebook"):
             library_versions(stray().fit(X, X[:, 0]), "array")
     finally:
-        del __main__.Stray  # type: ignore[attr-defined]  # as above
+        del __main__.Stray
 
 
 def test_what_cannot_be_pickled_is_refused() -> None:
