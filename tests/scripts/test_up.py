@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def test_production_keeps_its_databases(checkout: Path) -> None:
     calls = up(checkout, "--clock", "production", "--detach")
     assert "docker compose up --build --detach" in calls
     assert not [call for call in calls if "--volumes" in call or "demo" in call]
+
+
+@pytest.mark.parametrize("option", ["--no-traffic", "--port-offset=100", "--help"])
+def test_containers_refuse_what_only_the_native_stack_knows(checkout: Path, option: str) -> None:
+    """An option that would be passed over starts nothing."""
+    (checkout / "engine").touch()
+    with pytest.raises(subprocess.CalledProcessError):
+        up(checkout, option)
+    assert "up --build" not in (checkout / "calls").read_text()
 
 
 def test_the_foreground_ends_with_down(checkout: Path) -> None:
