@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 from sklearn.base import is_classifier, is_regressor
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from service.bundle.estimator_file import packages_of, read_estimator
@@ -35,6 +35,10 @@ def open_estimator(path: Path) -> tuple[Any, bytes]:
         estimator = read_estimator(BytesIO(content))
     except OSError as error:
         raise PackError(f"{path}: cannot be read: {error.strerror}") from error
+    except InconsistentVersionWarning as error:
+        written, here = error.original_sklearn_version, error.current_sklearn_version
+        message = f"was written by scikit-learn {written}, here is {here}: fit it again with {here}"
+        raise PackError(f"{path}: {message}") from error
     except Exception as error:
         raise PackError(f"{path}: cannot be unpickled: {one_line(error)}") from error
     name = type(estimator).__name__

@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
@@ -215,3 +216,16 @@ def test_parallel_estimators_are_found() -> None:
     assert parallel_parts(make_pipeline(StandardScaler(), forest)) == ["randomforestclassifier__n_jobs=-1"]
     assert parallel_parts(RandomForestClassifier(n_jobs=1)) == []
     assert parallel_parts(object()) == []
+
+
+def test_model_of_another_scikit_learn_is_refused_with_advice(tmp_path: Path) -> None:
+    """The line names both versions and what to do."""
+    path = tmp_path / "model.joblib"
+    joblib.dump(classifier("a", "b"), path)
+    ours = sklearn.__version__.encode()
+    path.write_bytes(path.read_bytes().replace(ours, b"0" * len(ours)))
+    with pytest.raises(PackError) as caught:
+        open_estimator(path)
+    message = str(caught.value)
+    assert f"scikit-learn {'0' * len(ours)}, here is {sklearn.__version__}: fit it again" in message
+    assert "\n" not in message
