@@ -1,7 +1,7 @@
 """The outermost layer: every request passes here first, whichever part answers it.
 
-It gives the request its id, checks the token on the raw path before anything else, sends prediction routes to
-their endpoint and the rest to the framework, and announces how each request ended before its answer leaves.
+It gives the request its id, checks the token on the path that is routed, sends prediction routes to their
+endpoint and the rest to the framework, and announces how each request ended before its answer leaves.
 """
 
 from __future__ import annotations

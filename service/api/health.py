@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from service.errors import NotReadyError
@@ -35,12 +35,11 @@ def create_router(models: Models, engine: Engine) -> APIRouter:
     @router.get(
         "/health", summary="Liveness", responses={503: {"description": "The inference thread hangs."}}
     )
-    async def health(response: Response) -> Health:
+    async def health() -> Health:
         """Tell whether the process and its inference thread live; asks nothing outside the process."""
-        alive = engine.is_alive
-        response.status_code = 200 if alive else 503
-        status = "alive" if alive else "inference thread hangs"
-        return Health(status=status, inference_seconds=round(engine.stalled_seconds, 3))
+        if not engine.is_alive:
+            raise NotReadyError("the inference thread hangs")
+        return Health(status="alive", inference_seconds=round(engine.stalled_seconds, 3))
 
     @router.get("/ready", summary="Readiness", responses={503: {"description": "Send no traffic; says why."}})
     async def ready() -> Readiness:

@@ -149,7 +149,7 @@ def _value_schema(feature: Feature) -> Json:
     if feature.type == "category":
         schema["maxLength"] = feature.max_length or MAX_CATEGORY_LENGTH
         if feature.closed:
-            schema["enum"] = list(feature.categories or ())
+            schema["enum"] = [*(feature.categories or ()), *([None] if feature.nullable else [])]
     if feature.nullable:
         schema["type"] = [schema["type"], "null"]
     note = " ".join(part for part in (feature.description, feature.unit and f"[{feature.unit}]") if part)

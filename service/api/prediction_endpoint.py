@@ -61,7 +61,7 @@ _ROUTES = {
 
 
 def prediction_route(path: str) -> PredictionRoute | None:
-    """Return the prediction route of a raw path, or None."""
+    """Return the prediction route of a path, or None."""
     route = _ROUTES.get(path)
     if route is None and path.startswith("/v1/models/"):
         match = _MODEL_PATH.fullmatch(path)

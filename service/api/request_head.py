@@ -24,7 +24,7 @@ _WANTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """Method, raw path and the headers that matter."""
+    """Method, path (percent-decoded, as it is routed) and the headers that matter."""
 
     method: str
     path: str

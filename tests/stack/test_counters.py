@@ -137,16 +137,17 @@ def test_counters_through_kills_recycling_and_reloads(tmp_path: Path) -> None:
         wait_until(lambda: predictor.total("plumbline_workers_ready") == 4, "four workers ready again")
         samples = predictor.samples()
     assert not falls
-    for kind, (route, (_, rows)) in zip(("single", "batch"), ROWS.items(), strict=True):
+    for kind, route in zip(("single", "batch"), ROWS, strict=True):
         answered, cut = ledger.answered[route], ledger.cut[route]
         assert answered > 300
         counted = sum_of(samples, "http_requests_total", handler=route, status="200")
         assert answered <= counted <= answered + cut
         timed = sum_of(samples, "ml_request_duration_seconds_count", model_name="iris", kind=kind)
         assert answered <= timed <= answered + cut
-        assert rows
     answered = sum(ledger.answered.values())
     cut = sum(ledger.cut.values())
+    # Recycling and reload cut nobody, a kill at most the clients of one worker: else the bounds say little.
+    assert cut <= done["kills"] * CLIENTS
     assert answered <= sum_of(samples, "ml_requests_total", model_name="iris", outcome="ok") <= answered + cut
     rows_answered = sum(ledger.answered[route] * rows for route, (_, rows) in ROWS.items())
     rows_cut = sum(ledger.cut[route] * rows for route, (_, rows) in ROWS.items())

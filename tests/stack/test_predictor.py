@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
-from tests.stack.predictor_process import RunningPredictor, fetch, parse_samples, running_predictor
+from tests.stack.predictor_process import RunningPredictor, fetch, running_predictor
 from tests.stack.worker_process import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,9 +159,8 @@ def _run(strategy: Any, ask: Any) -> None:
     run()
 
 
-def test_exposition_is_clean(predictor: RunningPredictor) -> None:
-    """Every value is a number."""
+def test_exposition_holds_numbers(predictor: RunningPredictor) -> None:
+    """No series is NaN: one would poison every sum that it enters."""
     samples = predictor.samples()
     assert len(samples) > 1000
-    assert parse_samples("a 1\n# b\n") == {"a": 1.0}
     assert not any(math.isnan(value) for value in samples.values())

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+from service.api.framework_app import create_framework_app
 from service.bootstrap import build_app
 from service.settings import Settings
 from tests.asgi import AsgiClient, assert_error_body
 from tests.builders import MIXED, NUMBERS, copy_bundle
+from tests.fakes import Recorder
+from tests.service.api.test_edge import edge_around
 
 
 def test_healthy_and_ready(client: AsgiClient) -> None:
@@ -56,6 +60,22 @@ def test_draining(settings: Settings) -> None:
         details = assert_error_body(client.get("/ready"), 503, "not_ready")
         assert details[0]["reason"] == "draining"
         assert client.post("/v1/models/numbers/predict", {"features": [1.5, 11, -2]}).status == 200
+
+
+class Hanging:
+    """An engine whose thread does not come back."""
+
+    is_alive = False
+    stalled_seconds = 77.0
+
+
+def test_hanging_inference_is_told_in_the_one_error_body() -> None:
+    """A worker whose inference thread hangs is not alive; the answer has the body of every other error."""
+    models: Any = None
+    engine: Any = Hanging()
+    with edge_around(create_framework_app(models, engine, None), Recorder()) as client:
+        details = assert_error_body(client.get("/health"), 503, "not_ready")
+    assert details == [{"field": "model", "reason": "the inference thread hangs"}]
 
 
 async def _until_not_ready(client: AsgiClient) -> None:

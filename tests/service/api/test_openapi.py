@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from service.api.openapi import _value_schema
+from service.bundle.signature import Feature
 from tests.asgi import AsgiClient
 
 
@@ -24,6 +26,14 @@ def test_typed_routes_of_every_model(document: Any) -> None:
     assert named["properties"]["plan"]["enum"] == ["basic", "plus"]
     assert named["properties"]["income"]["type"] == ["number", "null"]
     assert "income" not in named["required"]
+
+
+def test_closed_category_that_may_be_missing_allows_null() -> None:
+    """An enum without null would forbid what the type allows."""
+    feature = Feature(name="plan", type="category", categories=("a", "b"), closed=True, nullable=True)
+    schema = _value_schema(feature)
+    assert schema["enum"] == ["a", "b", None]
+    assert schema["type"] == ["string", "null"]
 
 
 def test_examples_are_answered(client: AsgiClient, document: Any) -> None:
