@@ -21,7 +21,7 @@ down: ## Stop a stack that was started with UP=--detach
 	@scripts/down
 
 .PHONY: status
-status: install ## Show what runs, which targets are up, which alerts fire
+status: install ## Show what runs, how each model does, which alerts fire
 	@$(PYTHON) -m operations status
 
 .PHONY: bundles
@@ -40,6 +40,14 @@ test-fast: install bundles-if-missing ## The tests without real processes, under
 .PHONY: load
 load: install ## Load test of a running predictor: ten seconds of everything, as CSV and HTML
 	@.venv/bin/locust --config loadtest/scenarios/smoke.conf
+
+.PHONY: bench
+bench: install ## Measure what the prediction log costs on the path of a request
+	@$(PYTHON) -m scripts.bench_prediction_log
+
+.PHONY: soak
+soak: install tools ## Kill everything at random for 50 rounds on each database; nothing may be lost
+	@$(PYTHON) -m tests.stack.soak $(SOAK)
 
 .PHONY: compose-check
 compose-check: install ## Build and run the containers for real, and see one alert arrive

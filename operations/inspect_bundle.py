@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from operations.commands import Subparsers
     from service.bundle.loader import BundleDescription
-    from service.bundle.signature import Feature
+    from service.bundle.manifest import Manifest
+    from service.bundle.signature import Feature, Signature
 
 EXAMPLES = """\
 examples:
@@ -54,18 +56,25 @@ def run(options: argparse.Namespace) -> int:
 def summary(description: BundleDescription) -> list[str]:
     """Write a bundle's summary as lines for a person."""
     manifest, signature, reference = description.manifest, description.signature, description.reference
+    source = "sample" if manifest.external else "trained on"
     lines = [
-        f"{manifest.model_name} {manifest.model_version}: {manifest.task} on {manifest.input} input",
+        f"{manifest.model_name} {manifest.model_version}: {manifest.task} on {manifest.input} input"
+        + (", external" if manifest.external else ""),
         f"  created     {manifest.created}, {manifest.framework}, Python {manifest.python_version}",
         f"  libraries   {_pairs(manifest.library_versions)}",
         f"  sha256      {description.manifest_sha256} (manifest)",
-        f"  trained on  {manifest.training_rows} rows, sha256 {manifest.training_data_sha256[:16]}...",
+        f"  {source:10}  {manifest.training_rows} rows, sha256 {manifest.training_data_sha256[:16]}...",
         f"  validation  {_numbers(manifest.validation_scores)} on {manifest.validation_rows} rows",
         f"  objectives  {_numbers(manifest.objectives)}",
         f"  series      {manifest.series}",
-        f"  called with {manifest.container}, prediction by {manifest.output}",
+        "  called by   other software"
+        if manifest.external
+        else f"  called with {manifest.container}, prediction by {manifest.output}",
+        f"  log keeps   {_kept(manifest, signature)}",
     ]
-    if signature.classes is not None:
+    if signature.classes is not None and not reference.class_counts:
+        lines.append(f"  classes     {', '.join(signature.class_names)}")
+    elif signature.classes is not None:
         shares = {name: count / reference.validation_rows for name, count in reference.class_counts.items()}
         lines.append(f"  classes     {_numbers(shares)} (share of validation predictions)")
     else:
@@ -81,6 +90,14 @@ def summary(description: BundleDescription) -> list[str]:
     for name, file in manifest.files.items():
         lines.append(f"  {file.size_bytes:>10}  {file.sha256[:16]}...  {name}")
     return lines
+
+
+def _kept(manifest: Manifest, signature: Signature) -> str:
+    """Say which features of a prediction are kept in the prediction log."""
+    if not manifest.store_features:
+        return "no features"
+    sensitive = ", ".join(feature.name for feature in signature.features if feature.sensitive)
+    return "features" + (f", except {sensitive}" if sensitive else "")
 
 
 def _feature(feature: Feature) -> str:
@@ -101,8 +118,10 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def _pairs(values: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+    return ", ".join(f"{name} {value}" for name, value in values.items()) or "none"
 
 
-def _numbers(values: Any) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in values.items()) or "none"
+def _numbers(values: Mapping[Any, float]) -> str:
+    from service.bundle.packing.assembly import listed  # noqa: PLC0415 - see run
+
+    return listed(values) or "none"

@@ -51,7 +51,7 @@ async def read_document(app: Any) -> bytes:
 def main() -> None:
     """Write the snapshot."""
     with tempfile.TemporaryDirectory() as folder:
-        app = build_app(Settings(metrics_dir=Path(folder), log_requests="none"))
+        app = build_app(Settings(metrics_dir=Path(folder), log_dir=Path(folder) / "log", log_requests="none"))
         document = json.loads(asyncio.run(read_document(app)))
     SNAPSHOT.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 

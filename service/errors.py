@@ -4,6 +4,10 @@ PlumblineError
 ├── SettingsError                 the configuration cannot be used
 ├── BundleError                   a bundle on disk cannot be used (reason from a closed set)
 ├── PackError                     a model and its data cannot become a bundle
+├── StoreError                    the database of the prediction log
+│   ├── StoreUnavailableError     it does not answer now; whether a commit reached it may be in doubt
+│   ├── StoreRefusedError         it refuses a row that was written
+│   └── StoreSchemaError          its tables are those of another version of Plumbline
 └── RequestError                  a request gets no prediction
     ├── UnauthorizedError         no valid token
     ├── NotFoundError             no such route
@@ -16,6 +20,8 @@ PlumblineError
     ├── InvalidInputError         the body breaks the signature
     ├── QueueFullError            no room for the rows
     ├── NotReadyError             no model may serve, or the worker drains
+    ├── ExternalModelError        the model is served by other software
+    ├── PredictionLogFullError    the prediction log cannot take what must not be lost
     ├── DeadlineError             the answer would come too late
     ├── ClientGoneError           nobody waits for the answer
     └── PredictionError           the model raised, or its output is invalid
@@ -72,6 +78,22 @@ class BundleError(PlumblineError):
 
 class PackError(PlumblineError):
     """A model and its data cannot become a bundle; the text is one line for the person who packs."""
+
+
+class StoreError(PlumblineError):
+    """The database of the prediction log cannot do its work; the text is one line without secrets."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database does not answer now; whether the last commit reached it may be in doubt."""
+
+
+class StoreRefusedError(StoreError):
+    """The database refuses what was written; the same rows will be refused again."""
+
+
+class StoreSchemaError(StoreError):
+    """The database has no tables of ours, or those of another version of Plumbline."""
 
 
 class RequestError(PlumblineError):
@@ -157,6 +179,16 @@ class NotReadyError(RequestError):
 
     reason: str
     retry_after_seconds: int = 5
+
+
+class ExternalModelError(RequestError):
+    """The model is served by other software; only its predictions and truths are taken here."""
+
+
+class PredictionLogFullError(RequestError):
+    """The prediction log cannot take the record; nothing of it was kept."""
+
+    retry_after_seconds = 5
 
 
 class DeadlineError(RequestError):

@@ -1,6 +1,6 @@
 """The facts that the predictor announces, and the announcer that survives a failing listener.
 
-The inference and HTTP layers announce; observability (and later the prediction log) listen.
+The inference and HTTP layers and the prediction log announce; observability listens.
 Facts about predictions come once per micro-batch, with arrays rather than per row.
 """
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Outcome = Literal["ok", "rejected", "failed", "shed", "expired", "draining", "disconnected"]
 Kind = Literal["single", "batch"]
+SpoolResult = Literal["spooled", "dropped", "refused"]
 
 
 class ModelKey(NamedTuple):
@@ -30,7 +31,9 @@ class ModelKey(NamedTuple):
 OTHER_MODEL = ModelKey("other", "other")
 """Stands for any name or version that is not loaded, so that clients cannot make series."""
 
-# Codes of `PredictionsServed.distribution`: the first reason that applies to a row.
+# Codes of `PredictionsServed.distribution`: the first reason that applies to a row. A prediction that was
+# made elsewhere and came without its features is not judged.
+NOT_JUDGED = -1
 IN_DISTRIBUTION, OUT_BY_RANGE, OUT_BY_CATEGORY, OUT_BY_NOVELTY = 0, 1, 2, 3
 
 
@@ -96,17 +99,36 @@ class MicroBatchRun:
     postprocess_seconds: float
 
 
+class ServedRequest(NamedTuple):
+    """One of the requests behind served rows.
+
+    Args:
+        request_id: the client's or ours.
+        caller: name of the token's holder; empty without tokens.
+        rows: how many of the rows are its.
+        body: its JSON, as it came.
+    """
+
+    request_id: str
+    caller: str
+    rows: int
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class PredictionsServed:
     """Rows whose answers are about to leave, for one model version.
 
     Args:
         key: the version that answered.
-        rows: n validated rows of values in signature order (None = missing; text: one string).
+        rows: n validated rows of values in signature order (None = missing; text: one string); none at all
+            for predictions that were made elsewhere and came without features.
         class_indices: shape (n,), positions in the signature's classes; None for regression.
         values: shape (n,), predicted numbers; None for classification.
         confidences: shape (n,), probability of the predicted class, 0..1; None if the model has none.
-        distribution: shape (n,), codes IN_DISTRIBUTION, OUT_BY_RANGE, OUT_BY_CATEGORY, OUT_BY_NOVELTY.
+        distribution: shape (n,), codes NOT_JUDGED, IN_DISTRIBUTION, OUT_BY_RANGE, OUT_BY_CATEGORY,
+            OUT_BY_NOVELTY.
+        requests: whose rows these are, in order.
     """
 
     key: ModelKey
@@ -115,6 +137,7 @@ class PredictionsServed:
     values: NDArray[np.float64] | None
     confidences: NDArray[np.float64] | None
     distribution: NDArray[np.int8]
+    requests: Sequence[ServedRequest] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +146,28 @@ class InvalidOutputSeen:
 
     key: ModelKey
     reason: Literal["nan", "bounds"]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionLogWritten:
+    """Predictions or truths went to the spool, or could not.
+
+    Args:
+        rows: how many.
+        result: `dropped` predictions were answered and not kept; `refused` ones, and truths, were answered
+            with 503.
+    """
+
+    rows: int
+    result: SpoolResult
+
+
+@dataclass(frozen=True, slots=True)
+class GroundTruthRefused:
+    """Truths that belong to no prediction of ours; `key` is OTHER_MODEL where the id does not even tell."""
+
+    key: ModelKey
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

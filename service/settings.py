@@ -86,6 +86,32 @@ class Settings(BaseSettings):
     """Series per scrape target, equal to `sample_limit` of Prometheus; a bundle that would take the target
     above 80 % of it is not loaded."""
 
+    log_dir: Path = Path(".local/prediction_log")
+    """Folder of the prediction log: spool, keys and, without a DSN, the SQLite database. One per host or
+    volume; keep it: what is lost here is lost."""
+    log_dsn_file: Path | None = None
+    """File with the address of a PostgreSQL database, `postgresql://user:password@host:5432/name`, for the
+    prediction log of several hosts; needs `id_key_file`, the same keys on all of them."""
+    id_key_file: Path | None = None
+    """File with the keys that sign prediction ids, 64 hexadecimal digits a line; the first signs, all are
+    accepted. Default: `id_keys` in `log_dir`, made at the first start."""
+    id_accept_days: int = Field(default=400, ge=1)
+    """Age of a prediction, days, up to which its ground truth is accepted."""
+    log_spool_max_bytes: int = Field(default=2_147_483_648, ge=1_048_576)
+    """Most bytes of records that wait for the database, all workers together; about an hour of 500 rows a
+    second of 1 KB."""
+    log_segment_bytes: int = Field(default=16_777_216, ge=4096)
+    """Size at which a worker begins a new file in the spool."""
+    log_sync_seconds: float = Field(default=1.0, gt=0)
+    """How often the spool is brought to the disk: what a power loss may take. A killed process loses none."""
+    log_full_policy: Literal["serve_and_count", "refuse"] = "serve_and_count"
+    """What happens to a prediction that the spool cannot take (cap, full disk): answered and counted as
+    dropped, or refused with 503. A ground truth is always refused then."""
+    log_retention_days: int = Field(default=90, ge=1)
+    """Age, in whole days, from which predictions are removed from the database."""
+    log_retention_bytes: int = Field(default=10_737_418_240, ge=1_048_576)
+    """Size of the stored rows above which the oldest days are removed."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is logged."""
     log_requests: Literal["all", "errors", "none"] = "all"
@@ -98,7 +124,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("token_file", mode="before")
+    @field_validator("token_file", "log_dsn_file", "id_key_file", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
@@ -110,7 +136,17 @@ class Settings(BaseSettings):
                 f"host {self.host} is reachable from outside: give a token file, "
                 f"or set {PREFIX}ALLOW_OPEN_BIND=true inside a closed network"
             )
+        if self.log_dsn_file is not None and self.id_key_file is None:
+            raise ValueError(
+                f"{PREFIX}LOG_DSN_FILE needs {PREFIX}ID_KEY_FILE: "
+                "hosts that share a database must share the keys"
+            )
         return self
+
+    @property
+    def id_keys(self) -> Path:
+        """The file of the keys that sign prediction ids."""
+        return self.log_dir / "id_keys" if self.id_key_file is None else self.id_key_file
 
     @property
     def is_loopback(self) -> bool:

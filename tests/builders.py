@@ -27,7 +27,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from service.bundle.packing.pack import Packed, PackRequest, pack_bundle
+from service.bundle.packing.pack import PackRequest, pack_bundle
+from service.bundle.packing.request import Packed
 
 VERSION = "3"
 NUMBERS, MIXED, TEXTS, REGRESSION = "numbers", "mixed", "texts", "regression"

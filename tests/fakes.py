@@ -17,7 +17,7 @@ from service.bundle.reference import FeatureReference, Reference
 from service.bundle.row_schema import RowParser
 from service.bundle.scoring import Scorer
 from service.bundle.signature import Feature, Signature
-from service.events import Announcer, Kind, ModelKey
+from service.events import Announcer, Kind, ModelKey, PredictionsServed, ServedRequest
 from service.inference.jobs import Job
 from service.inference.models import ServedModel
 
@@ -126,16 +126,32 @@ def make_job(
     loop.close()
     now = time.monotonic()
     content: list[Any] = [(0.75, 1.0)] * rows if values is None else [tuple(row) for row in values]
-    return Job(model or make_served_model(version=version), content, kind, now, now + 60, future, never)
+    model = model or make_served_model(version=version)
+    return Job(model, content, kind, make_request(len(content)), now, now + 60, future, never)
+
+
+def make_request(rows: int = 1, *, request_id: str = "request-1", body: bytes = b"{}") -> ServedRequest:
+    """Make what the prediction log keeps of a request."""
+    return ServedRequest(request_id, "alice", rows, body)
 
 
 class Recorder:
-    """An announcer's ear: keeps every event."""
+    """An announcer's ear, and a prediction log: keeps every event and every record."""
 
     def __init__(self) -> None:
+        self.recorded: list[PredictionsServed] = []
+        self.record_error: Exception | None = None
         self.events: list[object] = []
         self.errors: list[tuple[str, Exception]] = []
         self.announcer = Announcer(lambda name, error: self.errors.append((name, error)))
+
+    def record(self, served: PredictionsServed) -> list[str]:
+        """Number the rows, through all calls; or fail as told."""
+        if self.record_error is not None:
+            raise self.record_error
+        start = sum(len(one.distribution) for one in self.recorded)
+        self.recorded.append(served)
+        return [f"id-{start + index}" for index in range(len(served.distribution))]
 
     def listen(self, *event_types: type) -> Recorder:
         """Keep events of these types."""

@@ -12,7 +12,8 @@ import joblib
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from service.bundle.packing.pack import Packed, PackRequest, pack_bundle
+from service.bundle.packing.pack import PackRequest, pack_bundle
+from service.bundle.packing.request import Packed
 
 VERSION = "1"
 CREATED = "2026-01-01T00:00:00Z"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from service.api.answer import Answer
 from service.api.body import Receive, discard_body
 from service.api.error_responses import error_answer
-from service.api.prediction_endpoint import PredictionEndpoint, PredictionRoute, Served, prediction_route
+from service.api.prediction_endpoint import PredictionEndpoint, Served, prediction_route
 from service.api.request_head import RequestHead, read_head
 from service.api.tokens import Tokens
 from service.errors import BodyTimeoutError, BodyTooLargeError, ClientGoneError, RequestError
@@ -32,6 +33,21 @@ REQUEST_ID_KEY = "plumbline.request_id"
 _log = logging.getLogger("service.api")
 
 
+class Endpoint(Protocol):
+    """Answers one route that is served ahead of the framework."""
+
+    async def answer(self, head: RequestHead, receive: Receive, caller: str) -> Answer:
+        """Answer one request; `caller` is the name of the token's holder, empty without tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeanRoute:
+    """One lean route beside those of predictions; `handler` is its label in HTTP metrics."""
+
+    handler: str
+    endpoint: Endpoint
+
+
 class Lifespan(Protocol):
     """What happens when a worker starts and stops."""
 
@@ -47,6 +63,7 @@ class Edge:
 
     Args:
         predictions: answers the prediction routes.
+        lean_routes: further routes that are served ahead of the framework, by path.
         framework: answers all other routes.
         tokens: who may call; None means everybody who can reach the port.
         announcer: hears of every request.
@@ -57,12 +74,14 @@ class Edge:
         self,
         *,
         predictions: PredictionEndpoint,
+        lean_routes: Mapping[str, LeanRoute],
         framework: AsgiApp,
         tokens: Tokens | None,
         announcer: Announcer,
         lifespan: Lifespan,
     ) -> None:
         self._predictions = predictions
+        self._lean_routes = lean_routes
         self._framework = framework
         self._tokens = tokens
         self._announcer = announcer
@@ -82,38 +101,42 @@ class Edge:
         self._announcer.announce(HttpRequestStarted())
         head = read_head(scope)
         route = prediction_route(head.path)
+        lean = self._lean_routes.get(head.path) if route is None else None
         served = Served()
         error: Exception | None = None
         try:
             if self._tokens is not None and head.path not in PUBLIC_PATHS:
-                self._tokens.check(head.authorization)
-            if route is None:
+                served.caller = self._tokens.check(head.authorization)
+            if route is not None:
+                answer = await self._predictions.answer(route, head, receive, started, served)
+            elif lean is not None:
+                answer = await lean.endpoint.answer(head, receive, served.caller)
+            else:
                 await self._by_framework(scope, receive, send, head, started)
                 return
-            answer = await self._predictions.answer(route, head, receive, started, served)
         except Exception as caught:
             if not isinstance(caught, RequestError):
                 _log.exception("request %s failed", head.request_id)
             error, answer = caught, error_answer(caught, head.request_id)
-        self._announce_finished(head, route, served, answer.status, started)
+        handler = route.handler if route is not None else lean.handler if lean is not None else "other"
+        self._announce_finished(head, handler, None if route is None else served, answer.status, started)
         if not isinstance(error, ClientGoneError):
             await _send(answer, head, receive, send, error)
 
     def _announce_finished(
-        self, head: RequestHead, route: PredictionRoute | None, served: Served, status: int, started: float
+        self, head: RequestHead, handler: str, served: Served | None, status: int, started: float
     ) -> None:
-        is_prediction = route is not None
         self._announcer.announce(
             HttpRequestFinished(
                 head.method,
-                route.handler if route is not None else "other",
+                handler,
                 status,
                 time.perf_counter() - started,
                 head.request_id,
                 head.traceparent,
-                served.key if is_prediction else None,
-                served.outcome if is_prediction else None,
-                served.rows,
+                None if served is None else served.key,
+                None if served is None else served.outcome,
+                0 if served is None else served.rows,
             )
         )
 

@@ -33,9 +33,15 @@ ERROR_KINDS: dict[type[errors.RequestError], ErrorKind] = {
     errors.BodyTooLargeError: ErrorKind(413, "body_too_large", "The body is too large."),
     errors.BodyTimeoutError: ErrorKind(408, "body_timeout", "The body did not arrive in time."),
     errors.InvalidInputError: ErrorKind(
-        422, "invalid_input", "The input does not fit the model's signature."
+        422, "invalid_input", "The input is invalid; the details say what is wrong with it."
     ),
     errors.QueueFullError: ErrorKind(503, "overloaded", "The queue is full; try again later."),
+    errors.ExternalModelError: ErrorKind(
+        409, "external_model", "The model is served by other software; log its predictions here."
+    ),
+    errors.PredictionLogFullError: ErrorKind(
+        503, "prediction_log_full", "The prediction log cannot take this now; try again later."
+    ),
     errors.NotReadyError: ErrorKind(503, "not_ready", "The model cannot serve now; try again later."),
     errors.DeadlineError: ErrorKind(504, "deadline_exceeded", "The prediction did not finish in time."),
     errors.ClientGoneError: ErrorKind(499, "client_gone", "The client closed the connection."),
@@ -87,7 +93,7 @@ def _details(error: Exception) -> list[dict[str, str]]:
 
 def _headers(error: Exception) -> list[tuple[bytes, bytes]]:
     match error:
-        case errors.QueueFullError() | errors.NotReadyError():
+        case errors.QueueFullError() | errors.NotReadyError() | errors.PredictionLogFullError():
             # Spread over two seconds, so that the refused do not all come back at once.
             seconds = error.retry_after_seconds + random.randint(0, 1)  # noqa: S311 - jitter, not a secret
             return [(b"retry-after", b"%d" % seconds)]

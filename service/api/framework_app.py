@@ -39,7 +39,7 @@ def create_framework_app(
         version="1",
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        openapi_tags=[{"name": name} for name in ("predictions", "models", "operation")],
+        openapi_tags=[{"name": name} for name in ("predictions", "prediction log", "models", "operation")],
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

@@ -10,13 +10,14 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.api.error_responses import ERROR_KINDS, INTERNAL_ERROR
+from service.api.log_openapi import LOG_STATUSES, log_operations, log_schemas
 from service.api.prediction_endpoint import BATCH_ROUTE, SINGLE_ROUTE
 from service.bundle.row_schema import MAX_INTEGER, MAX_NUMBER
 from service.bundle.signature import MAX_CATEGORY_LENGTH, MAX_TEXT_LENGTH, Feature, Signature
 from service.inference.models import Models, ServedModel
 
 Json = dict[str, Any]
-_PREDICTION_STATUSES = (400, 401, 404, 405, 408, 413, 415, 422, 500, 503, 504)
+_PREDICTION_STATUSES = (400, 401, 404, 405, 408, 409, 413, 415, 422, 500, 503, 504)
 _FEATURE_TYPES = {
     "number": "number",
     "integer": "integer",
@@ -43,6 +44,10 @@ def openapi_document(app: FastAPI, models: Models) -> Json:
     stable = [model for model in models.all() if models.role(model.key) == "stable"]
     default = [model for model in stable if model.key.model_name == models.default_model]
     paths = document["paths"]
+    paths |= log_operations(
+        _error_responses(LOG_STATUSES), _error_responses((*LOG_STATUSES, 404)), models.batch_rows_max
+    )
+    schemas |= log_schemas()
     if default:
         paths[SINGLE_ROUTE] = _operation("single", default[0], stable, None)
         paths[BATCH_ROUTE] = _operation("batch", default[0], stable, None)
@@ -126,10 +131,10 @@ def _parameters(model_name: str | None) -> list[Json]:
     return parameters
 
 
-def _error_responses() -> Json:
+def _error_responses(statuses: tuple[int, ...] = _PREDICTION_STATUSES) -> Json:
     kinds = [*ERROR_KINDS.values(), INTERNAL_ERROR]
     responses: Json = {}
-    for status in _PREDICTION_STATUSES:
+    for status in sorted(statuses):
         codes = ", ".join(f"`{kind.code}`" for kind in kinds if kind.status == status)
         responses[str(status)] = {
             "description": codes,
@@ -232,7 +237,10 @@ def _error_schema() -> Json:
 
 def _prediction_schema(*, with_model: bool) -> Json:
     properties: Json = {
-        "prediction_id": {"type": "string", "description": "Names this prediction when its truth comes."},
+        "prediction_id": {
+            "type": "string",
+            "description": "Names this prediction when its truth comes; 60 characters.",
+        },
         "prediction": {"type": ["string", "integer", "number", "boolean"]},
         "confidence": {
             "type": ["number", "null"],

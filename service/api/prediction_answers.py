@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -11,17 +9,16 @@ from typing import Any
 import orjson
 
 from service.events import IN_DISTRIBUTION, OUT_BY_NOVELTY
-from service.inference.jobs import Segment
+from service.inference.jobs import PredictedRows, Segment
 from service.inference.models import ServedModel
-
-ID_BYTES = 15  # 20 characters of base64 without padding; 2**60 ids before a collision is likely
 
 
 def single_answer(
-    model: ServedModel, row: Sequence[Any], segment: Segment, with_probabilities: bool, seconds: float
+    model: ServedModel, row: Sequence[Any], predicted: PredictedRows, with_probabilities: bool, seconds: float
 ) -> bytes:
     """Write the answer of a single prediction; `seconds` is the time since the request entered."""
-    content = _prediction(model, row, segment, segment.start, _new_ids(1)[0], with_probabilities)
+    (segment,), (prediction_id,) = predicted.segments, predicted.prediction_ids
+    content = _prediction(model, row, segment, segment.start, prediction_id, with_probabilities)
     _close(content, model, seconds)
     return orjson.dumps(content)
 
@@ -29,17 +26,17 @@ def single_answer(
 def batch_answer(
     model: ServedModel,
     rows: Sequence[Sequence[Any]],
-    segments: Sequence[Segment],
+    predicted: PredictedRows,
     with_probabilities: bool,
     seconds: float,
 ) -> bytes:
     """Write the answer of a batch, in the order of its rows."""
     places = chain.from_iterable(
-        ((segment, index) for index in range(segment.start, segment.stop)) for segment in segments
+        ((segment, index) for index in range(segment.start, segment.stop)) for segment in predicted.segments
     )
     predictions = [
         _prediction(model, row, segment, index, prediction_id, with_probabilities)
-        for row, (segment, index), prediction_id in zip(rows, places, _new_ids(len(rows)), strict=True)
+        for row, (segment, index), prediction_id in zip(rows, places, predicted.prediction_ids, strict=True)
     ]
     content: dict[str, Any] = {"predictions": predictions}
     _close(content, model, seconds)
@@ -79,9 +76,3 @@ def _warnings(model: ServedModel, row: Sequence[Any], distribution: int) -> list
 def _close(content: dict[str, Any], model: ServedModel, seconds: float) -> None:
     content["model_name"], content["model_version"] = model.key
     content["latency_ms"] = round(seconds * 1000, 3)
-
-
-def _new_ids(count: int) -> list[str]:
-    text = urlsafe_b64encode(os.urandom(ID_BYTES * count)).decode("ascii")
-    width = ID_BYTES * 4 // 3
-    return [text[start : start + width] for start in range(0, width * count, width)]

@@ -21,6 +21,7 @@ from service.errors import (
     MethodNotAllowedError,
     NotReadyError,
     PredictionError,
+    PredictionLogFullError,
     QueueFullError,
     RequestError,
 )
@@ -32,6 +33,7 @@ from service.events import (
     ModelKey,
     ModelRequestFinished,
     Outcome,
+    ServedRequest,
 )
 from service.inference.engine import Engine
 from service.inference.models import Models, ServedModel
@@ -73,8 +75,9 @@ def prediction_route(path: str) -> PredictionRoute | None:
 
 @dataclass(slots=True)
 class Served:
-    """What the log line says of a prediction request."""
+    """What is known of a prediction request beside its head: who calls, and for the log line how it ended."""
 
+    caller: str = ""
     key: ModelKey = OTHER_MODEL
     outcome: Outcome = "rejected"
     rows: int = 0
@@ -82,11 +85,17 @@ class Served:
 
 _OUTCOMES: dict[type[RequestError], Outcome] = {
     QueueFullError: "shed",
+    PredictionLogFullError: "shed",
     NotReadyError: "failed",
     DeadlineError: "expired",
     ClientGoneError: "disconnected",
     PredictionError: "failed",
 }
+
+
+def outcome_of(error: RequestError) -> Outcome:
+    """Say how a request that ends in this error counts: `rejected` is the client's mistake."""
+    return _OUTCOMES.get(type(error), "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,7 @@ class PredictionEndpoint:
             head: the request's head.
             receive: the ASGI channel of its body.
             started: `time.perf_counter()` when the request entered.
-            served: filled in, for the log line.
+            served: tells the caller; the rest is filled in, for the log line.
 
         Raises:
             RequestError: the request gets no prediction.
@@ -136,7 +145,7 @@ class PredictionEndpoint:
             self._announcer.announce(InputRejected(served.key, error.violations))
             raise
         except RequestError as error:
-            served.outcome = _OUTCOMES.get(type(error), "rejected")
+            served.outcome = outcome_of(error)
             if served.outcome == "shed" and self._models.is_draining:
                 served.outcome = "draining"
             raise
@@ -166,12 +175,15 @@ class PredictionEndpoint:
         else:
             self._check_room_for_batch(model, body)
             rows = model.parser.batch(body)
-        segments = await self._engine.predict(model, rows, route.kind, lambda: wait_for_disconnect(receive))
+        request = ServedRequest(head.request_id, served.caller, len(rows), body)
+        predicted = await self._engine.predict(
+            model, rows, route.kind, request, lambda: wait_for_disconnect(receive)
+        )
         served.rows = len(rows)
         seconds = time.perf_counter() - started
         if is_single:
-            return Answer(200, single_answer(model, rows[0], segments[0], query.probabilities, seconds))
-        return Answer(200, batch_answer(model, rows, segments, query.probabilities, seconds))
+            return Answer(200, single_answer(model, rows[0], predicted, query.probabilities, seconds))
+        return Answer(200, batch_answer(model, rows, predicted, query.probabilities, seconds))
 
     def _check_room_for_batch(self, model: ServedModel, body: bytes) -> None:
         """Refuse a batch that does not fit before its rows are validated.

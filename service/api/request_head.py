@@ -67,6 +67,17 @@ _NO_QUERY = PredictionQuery()
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
+def refuse_query(query: bytes) -> None:
+    """Refuse any query parameter, on a route that knows none.
+
+    Raises:
+        BadQueryError: there is one.
+    """
+    if query:
+        name = query.decode("latin-1").partition("&")[0].partition("=")[0]
+        raise BadQueryError(name[:64], "is not known: this route has no parameters")
+
+
 def read_prediction_query(query: bytes, model_name: str | None) -> PredictionQuery:
     """Read the query parameters of a prediction route.
 

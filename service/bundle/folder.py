@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
+from pydantic_core import from_json
+
 from service.bundle.manifest import MANIFEST_FILE, BundleFile
 from service.errors import BundleError
 
@@ -93,6 +95,19 @@ def open_folder(path: Path) -> Iterator[BundleFolder]:
         yield BundleFolder(path, descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_external(path: Path) -> bool:
+    """Tell whether the manifest in a folder says that other software serves the model.
+
+    Nothing else is read or checked; of a bundle that cannot be read the answer is False.
+    """
+    try:
+        with open_folder(path) as folder:
+            manifest = from_json(folder.manifest_bytes())
+    except (BundleError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("external") is True
 
 
 def _open_problem(error: OSError) -> str:

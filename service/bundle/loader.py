@@ -25,7 +25,6 @@ from service.bundle.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
     REFERENCE_FILE,
-    REQUIRED_FILES,
     SIGNATURE_FILE,
     Manifest,
 )
@@ -40,14 +39,17 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class BundleDescription:
-    """All of a bundle but its estimator; every file's hash was checked."""
+    """All of a bundle but its estimator; every file's hash was checked.
+
+    `golden` is None exactly if `manifest.external`: the model is served by other software.
+    """
 
     key: ModelKey
     directory: Path
     manifest: Manifest
     signature: Signature
     reference: Reference
-    golden: Golden
+    golden: Golden | None
     manifest_sha256: str
 
 
@@ -55,6 +57,7 @@ class BundleDescription:
 class ModelBundle(BundleDescription):
     """A loaded bundle. It has not predicted yet: see `golden.check_predictions`."""
 
+    golden: Golden
     scorer: Scorer
 
 
@@ -66,14 +69,20 @@ def load_bundle(directory: Path, *, allow_library_mismatch: bool = False) -> Mod
         allow_library_mismatch: load although libraries differ from those it was packed with.
 
     Raises:
-        BundleError: with the reason, and one line that names the file and says why.
+        BundleError: with the reason, and one line that names the file and says why; also for an external
+            bundle, which has no estimator: `describe_bundle` tells.
     """
     with _verified(directory) as (description, model_file):
+        if model_file is None:
+            message = "is of an external model: there is no estimator to load"
+            raise BundleError(directory / MANIFEST_FILE, "manifest", message)
         if not allow_library_mismatch:
             _check_libraries(directory, description.manifest)
         estimator = _unpickle(directory, model_file, allow_library_mismatch)
     _check_estimator(directory, description.signature, estimator)
     manifest = description.manifest
+    assert manifest.container is not None
+    assert manifest.output is not None
     scorer = Scorer(
         description.signature, description.reference, estimator, manifest.container, manifest.output
     )
@@ -92,8 +101,11 @@ def describe_bundle(directory: Path) -> BundleDescription:
 
 
 @contextmanager
-def _verified(directory: Path) -> Iterator[tuple[BundleDescription, BufferedReader]]:
-    """Check every file on the descriptor that is read; give what they say, and the model's file, unread."""
+def _verified(directory: Path) -> Iterator[tuple[BundleDescription, BufferedReader | None]]:
+    """Check every file on the descriptor that is read; give what they say, and the model's file, unread.
+
+    An external bundle has no such file, and no golden requests.
+    """
     absolute = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow links
     key = ModelKey(absolute.parent.name, absolute.name)
     with ExitStack() as stack:
@@ -102,17 +114,19 @@ def _verified(directory: Path) -> Iterator[tuple[BundleDescription, BufferedRead
         manifest = _parse_manifest(directory, content)
         _check_identity(directory, key, manifest)
         _check_entries(folder, manifest)
-        files = {name: stack.enter_context(folder.open(name)) for name in REQUIRED_FILES}
+        files = {name: stack.enter_context(folder.open(name)) for name in manifest.required_files}
         for name, file in files.items():
             folder.verify(name, file, manifest.files[name])
         signature = _parse(directory / SIGNATURE_FILE, Signature, files[SIGNATURE_FILE].read(), "signature")
         reference = _parse(directory / REFERENCE_FILE, Reference, files[REFERENCE_FILE].read(), "reference")
-        golden = _parse(directory / GOLDEN_FILE, Golden, files[GOLDEN_FILE].read(), "golden")
+        golden = None
+        if not manifest.external:
+            golden = _parse(directory / GOLDEN_FILE, Golden, files[GOLDEN_FILE].read(), "golden")
         _check_signature(directory, manifest, signature)
         _check_reference(directory, manifest, reference)
         digest = hashlib.sha256(content).hexdigest()
         description = BundleDescription(key, directory, manifest, signature, reference, golden, digest)
-        yield description, files[MODEL_FILE]
+        yield description, files.get(MODEL_FILE)
 
 
 def _parse_manifest(directory: Path, content: bytes) -> Manifest:
@@ -149,8 +163,9 @@ def _check_identity(directory: Path, key: ModelKey, manifest: Manifest) -> None:
 
 def _check_entries(folder: BundleFolder, manifest: Manifest) -> None:
     listed = set(manifest.files)
-    if wrong := sorted(listed ^ set(REQUIRED_FILES)):
-        verb = "lists a file that no bundle has" if wrong[0] in listed else "does not list the file"
+    if wrong := sorted(listed ^ set(manifest.required_files)):
+        kind = "external bundle" if manifest.external else "bundle"
+        verb = f"lists a file that no {kind} has" if wrong[0] in listed else "does not list the file"
         raise BundleError(folder.path / MANIFEST_FILE, "manifest", f"{verb}: {wrong[0]}")
     if extra := sorted(folder.entries() - listed - {MANIFEST_FILE}):
         raise BundleError(folder.path / extra[0], "manifest", "is not listed in the manifest")

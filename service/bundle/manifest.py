@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from service.bundle.signature import Task
 
 FORMAT_VERSION = 1
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 BundleName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-Signal = Literal["accuracy", "error_rate", "mae", "latency_p95_seconds", "drift"]
+Signal = Literal[
+    "accuracy",
+    "error_rate",
+    "calibration_error",
+    "mae",
+    "latency_p95_seconds",
+    "drift",
+    "label_delay_seconds",
+]
 
 SIGNATURE_FILE = "signature.json"
 REFERENCE_FILE = "reference.json"
@@ -20,6 +28,8 @@ GOLDEN_FILE = "golden.json"
 MODEL_FILE = "model.joblib"
 MANIFEST_FILE = "manifest.json"
 REQUIRED_FILES = (SIGNATURE_FILE, REFERENCE_FILE, GOLDEN_FILE, MODEL_FILE)
+EXTERNAL_FILES = (SIGNATURE_FILE, REFERENCE_FILE)
+"""What a bundle without an estimator holds."""
 
 
 def is_bundle_name(text: str) -> bool:
@@ -53,10 +63,20 @@ class Manifest(BaseModel):
     library_versions: dict[str, str]
     """Libraries that the estimator needs, compared when it is loaded."""
     python_version: str
-    container: Literal["array", "frame", "text"]
-    """What the estimator is called with: a float array, a DataFrame by feature names, a list of texts."""
-    output: Literal["argmax", "predict_and_probability", "predict"]
-    """`argmax`: one call of predict_proba, its largest entry is the prediction; else predict is called."""
+    external: bool = False
+    """True: other software serves the model; the bundle has no estimator and no golden requests."""
+    store_features: bool = True
+    """Features of each prediction are kept in the prediction log; those marked sensitive never are."""
+    container: Literal["array", "frame", "text"] | None
+    """What the estimator is called with: a float array, a DataFrame by feature names, a list of texts.
+
+    None for an external model.
+    """
+    output: Literal["argmax", "predict_and_probability", "predict"] | None
+    """`argmax`: one call of predict_proba, its largest entry is the prediction; else predict is called.
+
+    None for an external model.
+    """
     files: dict[str, BundleFile]
     """Every file but the manifest itself."""
     validation_scores: dict[str, float]
@@ -67,3 +87,19 @@ class Manifest(BaseModel):
     monitored_features: tuple[str, ...]
     series: int
     """Number of time series that the bundle will export per scrape target."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Manifest:
+        if {self.container is None, self.output is None} != {self.external}:
+            raise ValueError("container and output belong to a model with an estimator, and only to it")
+        return self
+
+    @property
+    def required_files(self) -> tuple[str, ...]:
+        """The files that the bundle must list, all of them and no other."""
+        return EXTERNAL_FILES if self.external else REQUIRED_FILES
+
+    @property
+    def model_sha256(self) -> str:
+        """Hash that stands for the model: of its estimator, or of the signature if it is external."""
+        return self.files[SIGNATURE_FILE if self.external else MODEL_FILE].sha256

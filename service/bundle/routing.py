@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from service.bundle.folder import is_external
 from service.bundle.manifest import BundleName, is_bundle_name
 from service.errors import SettingsError
 from service.events import ModelKey
@@ -22,11 +23,11 @@ class Routing:
     """Who answers.
 
     Args:
-        default_model: answers a request that names no model.
+        default_model: answers a request that names no model; None if every model is external.
         stable: by model name, the version that answers a request that names no version.
     """
 
-    default_model: str
+    default_model: str | None
     stable: Mapping[str, str]
 
 
@@ -60,8 +61,11 @@ def find_bundles(bundle_dir: Path) -> dict[ModelKey, Path]:
 def read_routing(bundle_dir: Path) -> Routing:
     """Read `routing.toml`; without an entry the highest version is stable and the first model the default.
 
+    An external model has a stable version like any other, but cannot answer, so it is never the default.
+
     Raises:
-        SettingsError: there is no bundle, the file is no routing, or it names a bundle that is not there.
+        SettingsError: there is no bundle, the file is no routing, it names a bundle that is not there, or an
+            external model as the default.
     """
     path = bundle_dir / ROUTING_FILE
     found = find_bundles(bundle_dir)
@@ -79,10 +83,20 @@ def read_routing(bundle_dir: Path) -> Routing:
             missing = bundle_dir / name / section.stable
             raise SettingsError(f"{path}: models.{name}.stable: {missing} does not exist")
         stable[name] = section.stable
-    default_model = routing.default_model or next(iter(highest))
-    if default_model not in highest:
-        raise SettingsError(f"{path}: default_model: {bundle_dir / default_model} does not exist")
-    return Routing(default_model, stable)
+    stable_folders = {name: found[ModelKey(name, version)] for name, version in stable.items()}
+    return Routing(_default_model(path, routing.default_model, stable_folders), stable)
+
+
+def _default_model(path: Path, given: str | None, stable_folders: Mapping[str, Path]) -> str | None:
+    """Take the given model, else the first by name whose stable version has an estimator."""
+    if given is None:
+        return next((name for name, folder in stable_folders.items() if not is_external(folder)), None)
+    if given not in stable_folders:
+        raise SettingsError(f"{path}: default_model: {path.parent / given} does not exist")
+    if is_external(stable_folders[given]):
+        folder = stable_folders[given]
+        raise SettingsError(f"{path}: default_model: {folder} is external, so it answers no request")
+    return given
 
 
 def _read(path: Path) -> _RoutingFile:

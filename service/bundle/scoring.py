@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from service.bundle.reference import Reference, TextNovelty
+from service.bundle.distribution import InputJudge, Rows
+from service.bundle.reference import Reference
 from service.bundle.signature import Scalar, Signature
-from service.events import IN_DISTRIBUTION, OUT_BY_CATEGORY, OUT_BY_NOVELTY, OUT_BY_RANGE
 
 Container = Literal["array", "frame", "text"]
 Output = Literal["argmax", "predict_and_probability", "predict"]
-Rows = Sequence[Sequence[Scalar]]
 
-_WORD = re.compile(r"\w+")
 OUTPUT_OK, OUTPUT_NOT_FINITE, OUTPUT_OUT_OF_BOUNDS = 0, 1, 2
 
 
@@ -88,22 +85,7 @@ class Scorer:
         self._fills = tuple(feature.fill for feature in signature.features)
         self._has_fills = any(fill is not None for fill in self._fills)
         self._class_positions = {label: index for index, label in enumerate(signature.classes or ())}
-        self._text_novelty = reference.text_novelty and TextNoveltyScorer(reference.text_novelty)
-        self._range_columns: list[int] = []
-        low, high = [], []
-        self._known_categories: list[tuple[int, frozenset[str]]] = []
-        for position, feature in enumerate(signature.features):
-            known = reference.features.get(feature.name)
-            if known is None:
-                continue
-            if feature.is_numeric and known.minimum is not None and known.maximum is not None:
-                self._range_columns.append(position)
-                low.append(known.minimum)
-                high.append(known.maximum)
-            if feature.type == "category" and not feature.closed:
-                self._known_categories.append((position, frozenset(feature.categories or ())))
-        self._low, self._high = np.array(low), np.array(high)
-        self._covers_all = self._range_columns == list(range(len(signature.features)))
+        self._judge = InputJudge(signature, reference)
 
     def score(self, rows: Rows) -> Scores:
         """Score rows; see `Scores` for what comes back.
@@ -146,14 +128,16 @@ class Scorer:
         """Turn the estimator's output into scores."""
         count = len(rows)
         invalid = np.zeros(count, dtype=np.int8)
+        # An array for the estimator spares the judge the conversion of every row.
+        numbers = inputs if self._container == "array" else None
         if self._signature.task == "regression":
             assert raw.predictions is not None
             values = raw.predictions.astype(np.float64).reshape(count)
             finite = np.isfinite(values)
             invalid[~finite] = OUTPUT_NOT_FINITE
             low, high = self._signature.output_minimum, self._signature.output_maximum
-            invalid[finite & self._outside(values, low, high)] = OUTPUT_OUT_OF_BOUNDS
-            return Scores(None, values, None, None, self._distribution(rows, inputs, None), invalid)
+            invalid[finite & outside(values, low, high)] = OUTPUT_OUT_OF_BOUNDS
+            return Scores(None, values, None, None, self._judge.verdicts(rows, None, numbers), invalid)
         probabilities = raw.probabilities
         if probabilities is not None:
             self._check_shape(probabilities, (count, len(self._class_positions)))
@@ -168,49 +152,17 @@ class Scorer:
             indices = np.array([positions[label] for label in raw.predictions.tolist()], dtype=np.intp)
             self._check_shape(indices, (count,))
         confidences = None if probabilities is None else probabilities[np.arange(count), indices]
-        distribution = self._distribution(rows, inputs, confidences)
+        distribution = self._judge.verdicts(rows, confidences, numbers)
         return Scores(indices, None, probabilities, confidences, distribution, invalid)
 
     def explain(self, row: Sequence[Scalar]) -> list[tuple[str, Literal["range", "category"]]]:
         """Name the features of a row that lie outside the reference's range or categories."""
-        features = self._signature.features
-        found: list[tuple[str, Literal["range", "category"]]] = []
-        for column, low, high in zip(self._range_columns, self._low, self._high, strict=True):
-            value = row[column]
-            if value is not None and not low <= cast(float, value) <= high:
-                found.append((features[column].name, "range"))
-        for column, known in self._known_categories:
-            if row[column] is not None and row[column] not in known:
-                found.append((features[column].name, "category"))
-        return found
+        return self._judge.explain(row)
 
     @staticmethod
     def _check_shape(found: NDArray[Any], wanted: tuple[int, ...]) -> None:
         if found.shape != wanted:
             raise ValueError(f"the estimator's output has shape {found.shape} instead of {wanted}")
-
-    @staticmethod
-    def _outside(values: NDArray[np.float64], low: float | None, high: float | None) -> NDArray[np.bool_]:
-        return (values < (-np.inf if low is None else low)) | (values > (np.inf if high is None else high))
-
-    def _distribution(
-        self, rows: Rows, inputs: Any, confidences: NDArray[np.float64] | None
-    ) -> NDArray[np.int8]:
-        codes = np.full(len(rows), IN_DISTRIBUTION, dtype=np.int8)
-        if self._text_novelty and confidences is not None:
-            codes[self._text_novelty.is_novel(inputs, confidences)] = OUT_BY_NOVELTY
-        for position, known in self._known_categories:
-            for index, row in enumerate(rows):
-                if row[position] is not None and row[position] not in known:
-                    codes[index] = OUT_BY_CATEGORY
-        if self._range_columns:
-            numbers = inputs if self._container == "array" else None
-            if numbers is None or not self._covers_all:
-                columns = self._range_columns
-                numbers = np.array([[row[column] for column in columns] for row in rows], dtype=np.float64)
-            # A missing value (NaN) compares false both ways: it is not out of range.
-            codes[((numbers < self._low) | (numbers > self._high)).any(axis=1)] = OUT_BY_RANGE
-        return codes
 
     def _frame(self, rows: Rows) -> pd.DataFrame:
         columns: dict[str, NDArray[Any]] = {}
@@ -227,34 +179,6 @@ class Scorer:
         return pd.DataFrame(columns)
 
 
-class TextNoveltyScorer:
-    """Tells texts unlike the training texts: z(confidence) + z(share of known words) below a threshold."""
-
-    def __init__(self, novelty: TextNovelty) -> None:
-        self._novelty = novelty
-        self._vocabulary = frozenset(novelty.vocabulary)
-
-    def is_novel(self, texts: Sequence[str], confidences: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Judge n texts by their words and the model's confidences, shape (n,)."""
-        known = np.array([known_word_share(text, self._vocabulary) for text in texts])
-        return self.score(known, confidences) < self._novelty.threshold
-
-    def score(
-        self, known_shares: NDArray[np.float64], confidences: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Add the two z-scores, shape (n,); low means unlike the training texts."""
-        of = self._novelty
-        by_confidence = (confidences - of.confidence_mean) / of.confidence_stddev
-        by_words = (known_shares - of.known_words_mean) / of.known_words_stddev
-        return np.asarray(by_confidence + by_words)
-
-
-def words_of(text: str) -> list[str]:
-    r"""Split a text into lower-cased words (`\w+`)."""
-    return _WORD.findall(text.lower())
-
-
-def known_word_share(text: str, vocabulary: frozenset[str]) -> float:
-    """Share of the words of a text that occur in the vocabulary, 0..1; 0 for a text without words."""
-    words = words_of(text)
-    return sum(word in vocabulary for word in words) / len(words) if words else 0.0
+def outside(values: NDArray[np.float64], low: float | None, high: float | None) -> NDArray[np.bool_]:
+    """Tell which numbers lie outside the bounds, shape (n,); None is no bound."""
+    return (values < (-np.inf if low is None else low)) | (values > (np.inf if high is None else high))

@@ -85,6 +85,16 @@ class Signature(BaseModel):
         """The classes as metric label values."""
         return tuple(class_name(label) for label in self.classes or ())
 
+    def class_index(self, label: object) -> int | None:
+        """Return the position of a class label as JSON gives it, None if it is none of the model's.
+
+        By type too: 1 and true are equal in Python and different classes here.
+        """
+        for index, known in enumerate(self.classes or ()):
+            if type(known) is type(label) and known == label:
+                return index
+        return None
+
 
 def class_name(label: ClassLabel) -> str:
     """Write a class label as a metric label value (`true`/`false` for booleans, as in JSON)."""

@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable
 
 from service.bundle.row_schema import Row
 from service.errors import ClientGoneError, DeadlineError, QueueFullError, RequestError
-from service.events import Announcer, Kind, QueueChanged
-from service.inference.jobs import Job, Segment
-from service.inference.micro_batch import run_micro_batch
+from service.events import Announcer, Kind, QueueChanged, ServedRequest
+from service.inference.jobs import Job, PredictedRows
+from service.inference.micro_batch import RecordPredictions, run_micro_batch
 from service.inference.models import ServedModel
 from service.inference.waiting_rows import WaitingRows
 
@@ -33,6 +33,7 @@ class Engine:
 
     Args:
         announcer: hears of every micro-batch before its answers leave.
+        record: keeps what is served and gives each row its id, before that.
         queue_rows: most rows that may wait.
         micro_batch_rows: most rows in one call of a model.
         deadline_seconds: longest wait of a request.
@@ -42,6 +43,7 @@ class Engine:
     def __init__(
         self,
         announcer: Announcer,
+        record: RecordPredictions,
         *,
         queue_rows: int,
         micro_batch_rows: int,
@@ -49,6 +51,7 @@ class Engine:
         stall_seconds: float,
     ) -> None:
         self._announcer = announcer
+        self._record = record
         self._queue_rows = queue_rows
         self._micro_batch_rows = micro_batch_rows
         self._deadline_seconds = deadline_seconds
@@ -112,14 +115,16 @@ class Engine:
         model: ServedModel,
         rows: list[Row],
         kind: Kind,
+        request: ServedRequest,
         wait_for_disconnect: Callable[[], Awaitable[None]],
-    ) -> list[Segment]:
-        """Score rows and return them as segments of micro-batches, in order.
+    ) -> PredictedRows:
+        """Score rows, record them, and return scores and ids in order.
 
         Args:
             model: the version that answers.
             rows: validated rows, at least one.
-            kind: single or batch, for the record.
+            kind: single or batch, for the metrics.
+            request: what the prediction log keeps of the request.
             wait_for_disconnect: returns once the client has gone; only awaited when the answer takes long.
 
         Raises:
@@ -128,22 +133,24 @@ class Engine:
             ClientGoneError: nobody waits for the answer.
             InvalidInputError: the model cannot compute with values so far from what it was trained on.
             PredictionError: the model raised or gave an invalid output.
+            PredictionLogFullError: the prediction cannot be logged and must not leave without that.
         """
         self.check_room(len(rows))
         assert self._loop is not None
         now = time.monotonic()
         deadline = now + self._deadline_seconds
-        job = Job(model, rows, kind, now, deadline, self._loop.create_future(), wait_for_disconnect)
+        future = self._loop.create_future()
+        job = Job(model, rows, kind, request, now, deadline, future, wait_for_disconnect)
         self._rows_in += len(rows)
         self._pending.add(job)
         self._inbox.put(job)
         try:
-            segments = await job.future
+            predicted = await job.future
         finally:
             self._pending.discard(job)
             if job.watcher is not None:
                 job.watcher.cancel()
-        return segments
+        return predicted
 
     async def _sweep(self) -> None:
         while True:
@@ -190,7 +197,7 @@ class Engine:
         if slices:
             self._busy_since = time.monotonic()
             try:
-                ended = run_micro_batch(slices, self._announcer)
+                ended = run_micro_batch(slices, self._announcer, self._record)
             finally:
                 self._busy_since = None
             self._empty_inbox_into(waiting)  # what came during the call waits too
@@ -208,7 +215,7 @@ def _deliver(jobs: list[Job]) -> None:
         if job.error is not None:
             job.future.set_exception(job.error)
         else:
-            job.future.set_result(job.segments)
+            job.future.set_result(PredictedRows(job.segments, job.prediction_ids))
 
 
 def _end(job: Job, error: RequestError) -> None:

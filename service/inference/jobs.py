@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.bundle.scoring import Scores
 from service.bundle.signature import ClassLabel
 from service.errors import RequestError
-from service.events import Kind
+from service.events import Kind, ServedRequest
 
 if TYPE_CHECKING:
     from service.bundle.row_schema import Row
@@ -41,6 +41,14 @@ class Segment:
     stop: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictedRows:
+    """The answer to one request: its rows as segments of micro-batches, in order, and an id for each."""
+
+    segments: Sequence[Segment]
+    prediction_ids: Sequence[str]
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """The rows of one request.
@@ -52,6 +60,7 @@ class Job:
         model: the version that answers all rows.
         rows: validated rows.
         kind: whether the request was a single prediction or a batch.
+        request: what the prediction log keeps of the request.
         enqueued: monotonic time of arrival, seconds.
         deadline: monotonic time after which no answer is wanted, seconds.
         future: where the event loop waits.
@@ -61,11 +70,13 @@ class Job:
     model: ServedModel
     rows: list[Row]
     kind: Kind
+    request: ServedRequest
     enqueued: float
     deadline: float
-    future: asyncio.Future[list[Segment]]
+    future: asyncio.Future[PredictedRows]
     wait_for_disconnect: Callable[[], Awaitable[None]]
     segments: list[Segment] = field(default_factory=list)
+    prediction_ids: Sequence[str] = ()
     taken: int = 0
     """Rows that a micro-batch has taken so far."""
     error: RequestError | None = None

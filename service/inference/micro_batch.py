@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -18,12 +18,17 @@ from service.inference.jobs import Job, MicroBatchResult, Segment
 from service.inference.models import ServedModel
 from service.inference.waiting_rows import Slice
 
+RecordPredictions = Callable[[PredictionsServed], Sequence[str]]
+"""Keeps predictions before they are answered and gives each row its id.
+
+Raises RequestError if they must not leave.
+"""
 NumberT = TypeVar("NumberT", bound=np.generic)
 _log = logging.getLogger("service.inference")
 
 
-def run_micro_batch(slices: Sequence[Slice], announcer: Announcer) -> list[Job]:
-    """Score the slices in one call, announce what is served, and return the jobs that have ended.
+def run_micro_batch(slices: Sequence[Slice], announcer: Announcer, record: RecordPredictions) -> list[Job]:
+    """Score the slices in one call, record and announce what is served, and return the jobs that have ended.
 
     If the model raises, each slice is tried alone, so that a bad row fails its own request only. With a slow
     model that takes long: requests whose deadline passes meanwhile are left out.
@@ -33,7 +38,7 @@ def run_micro_batch(slices: Sequence[Slice], announcer: Announcer) -> list[Job]:
         result = _score(model, slices, announcer)
     except BaseException as error:  # a SystemExit of the model's code must not end the inference thread
         if len(slices) > 1:
-            alone = (run_micro_batch([one], announcer) for one in slices if not one.job.is_claimed)
+            alone = (run_micro_batch([one], announcer, record) for one in slices if not one.job.is_claimed)
             return [job for ended in alone for job in ended]
         _log_failure(model, error)
         return _failed(slices[0].job, slices)
@@ -49,7 +54,7 @@ def run_micro_batch(slices: Sequence[Slice], announcer: Announcer) -> list[Job]:
             if one.stop == len(one.job.rows) and one.job.claim():
                 ended.append(one.job)
         start = stop
-    _announce_served(model, [job for job in ended if job.error is None], announcer)
+    _serve(model, [job for job in ended if job.error is None], announcer, record)
     return ended
 
 
@@ -124,9 +129,31 @@ def _announce_invalid(model: ServedModel, invalid: NDArray[np.int8], announcer: 
         announcer.announce(InvalidOutputSeen(model.key, "nan" if code == OUTPUT_NOT_FINITE else "bounds"))
 
 
-def _announce_served(model: ServedModel, jobs: Sequence[Job], announcer: Announcer) -> None:
+def _serve(model: ServedModel, jobs: Sequence[Job], announcer: Announcer, record: RecordPredictions) -> None:
+    """Record the rows of jobs that are complete, give them their ids, and announce them."""
     if not jobs:
         return
+    served = _served(model, jobs)
+    try:
+        ids = record(served)
+    except RequestError as error:
+        for job in jobs:
+            job.error = error
+        return
+    except Exception as error:
+        _log.error("the prediction log raised %s", type(error).__name__, exc_info=error)
+        for job in jobs:
+            job.error = PredictionError("prediction not recorded")
+        return
+    start = 0
+    for job in jobs:
+        stop = start + len(job.rows)
+        job.prediction_ids = ids[start:stop]
+        start = stop
+    announcer.announce(served)
+
+
+def _served(model: ServedModel, jobs: Sequence[Job]) -> PredictionsServed:
     segments = [segment for job in jobs for segment in job.segments]
     rows = [row for job in jobs for row in job.rows]
     first = segments[0].result.scores
@@ -134,18 +161,19 @@ def _announce_served(model: ServedModel, jobs: Sequence[Job], announcer: Announc
         parts = [first]  # the usual case: exactly one micro-batch, in order
     else:
         parts = [one.result.scores.part(one.start, one.stop) for one in segments]
-    announcer.announce(
-        PredictionsServed(
-            model.key,
-            rows,
-            _joined([part.class_indices for part in parts]),
-            _joined([part.values for part in parts]),
-            _joined([part.confidences for part in parts]),
-            np.concatenate([part.distribution for part in parts]),
-        )
+    return PredictionsServed(
+        model.key,
+        rows,
+        _joined([part.class_indices for part in parts]),
+        _joined([part.values for part in parts]),
+        _joined([part.confidences for part in parts]),
+        np.concatenate([part.distribution for part in parts]) if len(parts) > 1 else parts[0].distribution,
+        [job.request for job in jobs],
     )
 
 
 def _joined(arrays: list[NDArray[NumberT] | None]) -> NDArray[NumberT] | None:
     present = [array for array in arrays if array is not None]
+    if len(present) == 1:
+        return present[0]
     return np.concatenate(present) if present else None

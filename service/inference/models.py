@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from service.bundle.distribution import InputJudge
 from service.bundle.golden import check_predictions
-from service.bundle.loader import ModelBundle
+from service.bundle.loader import BundleDescription, ModelBundle
 from service.bundle.row_schema import RowParser
-from service.errors import BundleError, NotReadyError, UnknownModelError
+from service.bundle.signature import Signature
+from service.errors import BundleError, ExternalModelError, NotReadyError, UnknownModelError
 from service.events import Announcer, ModelBecameReady, ModelKey, ModelLoadFailed, ReadinessChanged
 
 
@@ -22,11 +24,22 @@ class ServedModel:
     loaded_timestamp: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DescribedModel:
+    """One version as far as predictions made elsewhere need it; it may have no estimator."""
+
+    key: ModelKey
+    signature: Signature
+    parser: RowParser
+    judge: InputJudge
+
+
 class Models:
     """Loaded versions, their readiness, and the one that answers when none is named.
 
     Args:
         bundles: what was loaded, each with the Unix time of its load.
+        external: versions that other software serves.
         failures: versions on disk that could not be loaded, each with its error.
         stable: the version of each model that answers when none is pinned.
         default_model: the model that answers when none is named.
@@ -38,6 +51,7 @@ class Models:
         self,
         *,
         bundles: Iterable[tuple[ModelBundle, float]],
+        external: Iterable[tuple[BundleDescription, float]] = (),
         failures: Mapping[ModelKey, BundleError],
         stable: Mapping[str, str],
         default_model: str | None,
@@ -48,12 +62,17 @@ class Models:
             bundle.key: ServedModel(bundle.key, bundle, RowParser(bundle.signature, batch_rows_max), loaded)
             for bundle, loaded in bundles
         }
+        externals = list(external)
+        self._external = {bundle.key: loaded for bundle, loaded in externals}
+        described = [*(model.bundle for model in self._models.values()), *(bundle for bundle, _ in externals)]
+        self._described = {bundle.key: _describe(bundle, batch_rows_max) for bundle in described}
         self._failures = dict(failures)
         self._stable = dict(stable)
         self._announcer = announcer
         self._ready: set[ModelKey] = set()
         self._draining = False
         self.default_model = default_model
+        self.batch_rows_max = batch_rows_max
 
     def check(self) -> None:
         """Run trial prediction and golden requests of every loaded version; those that pass may serve."""
@@ -68,6 +87,8 @@ class Models:
             else:
                 self._ready.add(key)
                 self._announcer.announce(ModelBecameReady(key, model.loaded_timestamp))
+        for key, loaded in self._external.items():
+            self._announcer.announce(ModelBecameReady(key, loaded))
         self._announcer.announce(ReadinessChanged(self.not_ready_reason is None))
 
     def drain(self) -> None:
@@ -94,7 +115,7 @@ class Models:
         """
         if self._draining:
             return "draining"
-        if not self._ready:
+        if not self._ready and not self._external:
             return "no model is ready"
         if self.default_model is not None and not self._is_stable_ready(self.default_model):
             return f"the default model {self.default_model} is not ready"
@@ -114,7 +135,7 @@ class Models:
         if name is None or version is None:
             raise UnknownModelError("no such model")
         key = ModelKey(name, version)
-        if key in self._models or key in self._failures:
+        if key in self._described or key in self._failures:
             return key
         raise UnknownModelError("no such version" if name in self._stable else "no such model")
 
@@ -122,11 +143,24 @@ class Models:
         """Return a version that was resolved.
 
         Raises:
+            ExternalModelError: other software serves it.
             NotReadyError: it is there, but may not serve.
         """
+        if key in self._external:
+            raise ExternalModelError("served elsewhere")
         if key not in self._ready:
             raise NotReadyError(f"{key.model_name} {key.model_version} did not pass its checks")
         return self._models[key]
+
+    def described(self, key: ModelKey) -> DescribedModel:
+        """Return a version that was resolved, whether or not it may serve here.
+
+        Raises:
+            NotReadyError: its bundle could not be read.
+        """
+        if key not in self._described:
+            raise NotReadyError(f"{key.model_name} {key.model_version} could not be loaded")
+        return self._described[key]
 
     def role(self, key: ModelKey) -> str:
         """Return `stable`, or an empty string for a version without a role."""
@@ -135,3 +169,9 @@ class Models:
     def all(self) -> list[ServedModel]:
         """Return the loaded versions that may serve, by name and version."""
         return [self._models[key] for key in sorted(self._ready)]
+
+
+def _describe(bundle: BundleDescription, batch_rows_max: int) -> DescribedModel:
+    signature = bundle.signature
+    judge = InputJudge(signature, bundle.reference)
+    return DescribedModel(bundle.key, signature, RowParser(signature, batch_rows_max), judge)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 
-from service.bundle.manifest import MANIFEST_FILE, MODEL_FILE, REFERENCE_FILE, Manifest, is_bundle_name
-from service.bundle.reference import FeatureReference, Reference
+from service.bundle.manifest import MANIFEST_FILE, REFERENCE_FILE, Manifest, is_bundle_name
+from service.bundle.reference import FeatureReference, Reference, number_label
 from service.events import ModelKey
+from service.observability.metric import Metric
 from service.observability.metric_names import (
     ML_FEATURE_REFERENCE_RATIO,
     ML_MODEL_INFO,
@@ -22,9 +25,11 @@ from service.observability.metric_names import (
     ML_PREDICTED_CLASS_REFERENCE_RATIO,
     ML_PREDICTION_BIN_REFERENCE_RATIO,
     ML_REFERENCE_ROWS,
-    Metric,
+    ML_SCORE_BIN,
+    ML_TARGET_REFERENCE_STDDEV,
 )
 from service.observability.text_format import family, sample_line
+from service.prediction_log.outcomes import SCORE_BOUNDS
 
 NO_ROLE = "none"
 Roles = Callable[[], dict[ModelKey, str]]
@@ -112,6 +117,8 @@ def constant_lines(key: ModelKey, manifest: Manifest, reference: Reference) -> d
         labels, shares = prediction_bins(reference.prediction)
         for label, share in zip(labels, shares, strict=True):
             add(ML_PREDICTION_BIN_REFERENCE_RATIO, share, label)
+    if reference.target_stddev is not None:
+        add(ML_TARGET_REFERENCE_STDDEV, reference.target_stddev)
     # Smoothed like every share: against exactly 0 each flagged row would be a surprise beyond measure.
     flagged = (reference.out_of_distribution_rows + 0.5) / (reference.validation_rows + 1)
     add(ML_OUT_OF_DISTRIBUTION_REFERENCE_RATIO, flagged)
@@ -142,11 +149,14 @@ def _read_bundle(key: ModelKey, directory: Path, mtime_ns: int) -> _Known:
 
 def _write(versions: list[tuple[ModelKey, str, _Known]]) -> str:
     info = []
+    has_scores = False
     for key, role, known in versions:
         assert known.manifest is not None
-        sha256 = known.manifest.files[MODEL_FILE].sha256
-        info.append(sample_line(ML_MODEL_INFO, (*key, role, sha256, known.manifest.framework), 1))
-    parts = [family(ML_MODEL_INFO, info)]
+        manifest = known.manifest
+        labels = (*key, role, manifest.model_sha256, manifest.framework)
+        info.append(sample_line(ML_MODEL_INFO, labels, 1))
+        has_scores |= manifest.task == "binary"
+    parts = [family(ML_MODEL_INFO, info), family(ML_SCORE_BIN, _score_bins() if has_scores else ())]
     for metric in (
         ML_OBJECTIVE,
         ML_REFERENCE_ROWS,
@@ -155,8 +165,15 @@ def _write(versions: list[tuple[ModelKey, str, _Known]]) -> str:
         ML_PREDICTION_BIN_REFERENCE_RATIO,
         ML_OUT_OF_DISTRIBUTION_REFERENCE_RATIO,
         ML_OUT_OF_DISTRIBUTION_REFERENCE_ROWS,
+        ML_TARGET_REFERENCE_STDDEV,
     ):
         parts.append(
             family(metric, (line for *_, known in versions for line in known.lines.get(metric.name, ())))
         )
     return "".join(parts)
+
+
+def _score_bins() -> Iterable[str]:
+    """Write the lower and upper bound of each bucket of `ml_score`, so that PromQL can order them."""
+    bounds = [number_label(bound) for bound in (-inf, *SCORE_BOUNDS, inf)]
+    return (sample_line(ML_SCORE_BIN, pair, 1) for pair in pairwise(bounds))

@@ -1,4 +1,4 @@
-"""The text that Prometheus scrapes: counters of all workers, constants of the bundles, processes."""
+"""The text that Prometheus scrapes: counters of workers and prediction log, constants, processes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from service.bundle.routing import read_routing
 from service.events import ModelKey
 from service.observability import metrics_dir
 from service.observability.constants import Constants
-from service.observability.merge import Merged, Merger
+from service.observability.merge import Merger
 from service.observability.metric_names import (
+    ML_PREDICTION_LOG_BACKLOG,
+    ML_PREDICTION_LOG_CAPACITY,
+    ML_PREDICTION_LOG_DRAIN_LAG,
     PLUMBLINE_EXPOSITION_BAD_FILES,
     PLUMBLINE_EXPOSITION_DURATION,
     PLUMBLINE_EXPOSITION_FILES,
 )
 from service.observability.processes import process_text
 from service.observability.text_format import family, sample_line
+from service.observability.truth_metrics import TOTALS_FOLDER
+from service.prediction_log.backlog import read_backlog
+from service.prediction_log.spool import SPOOL_FOLDER
 from service.settings import Settings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_NOTHING = Merged("", frozenset(), 0, 0)
 
 
 class Exposition:
@@ -44,11 +49,16 @@ class Exposition:
         with self._lock:
             start = time.perf_counter()
             folder = metrics_dir.current(self._settings.metrics_dir)
-            merged = self._merger.merge(folder) if folder else _NOTHING
+            log = self._settings.log_dir
+            merged = self._merger.merge(*([folder] if folder else []), log / TOTALS_FOLDER)
             self._bad_files += merged.bad_files
+            backlog = read_backlog(log, log / SPOOL_FOLDER, time.time())
             constants = self._constants.text(merged.models)
             processes = process_text(folder, self._settings.workers)
             own = (
+                (ML_PREDICTION_LOG_BACKLOG, backlog.bytes),
+                (ML_PREDICTION_LOG_DRAIN_LAG, backlog.lag_seconds),
+                (ML_PREDICTION_LOG_CAPACITY, self._settings.log_spool_max_bytes),
                 (PLUMBLINE_EXPOSITION_FILES, merged.files),
                 (PLUMBLINE_EXPOSITION_BAD_FILES, self._bad_files),
                 (PLUMBLINE_EXPOSITION_DURATION, time.perf_counter() - start),
@@ -57,12 +67,12 @@ class Exposition:
             return "".join((merged.text, constants, processes, *text)).encode()
 
 
-_expositions: dict[tuple[Path, Path, int], Exposition] = {}
+_expositions: dict[tuple[Path, Path, Path, int], Exposition] = {}
 
 
 def render_exposition(settings: Settings) -> bytes:
     """Render the exposition for people who ask the predictor itself; call it in a thread."""
-    key = (settings.metrics_dir, settings.bundle_dir, settings.workers)
+    key = (settings.metrics_dir, settings.log_dir, settings.bundle_dir, settings.workers)
     return _expositions.setdefault(key, Exposition(settings)).render()
 
 

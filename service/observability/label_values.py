@@ -7,7 +7,7 @@ from typing import get_args
 
 from service.bundle.signature import Feature
 from service.errors import VIOLATION_REASONS, ViolationReason
-from service.events import OUT_BY_CATEGORY, OUT_BY_NOVELTY, OUT_BY_RANGE, Kind, Outcome
+from service.events import OUT_BY_CATEGORY, OUT_BY_NOVELTY, OUT_BY_RANGE, Kind, Outcome, SpoolResult
 
 OTHER = "other"
 
@@ -20,9 +20,11 @@ OUT_OF_DISTRIBUTION_REASONS = {
     OUT_BY_CATEGORY: "category",
     OUT_BY_NOVELTY: "novelty",
 }
-LISTENERS = ("predictions", "http", "feature_bins", "request_log", OTHER)
+SPOOL_RESULTS: tuple[SpoolResult, ...] = get_args(SpoolResult)
+LISTENERS = ("predictions", "http", "feature_bins", "request_log", "prediction_log", OTHER)
 
-_PREDICT_STATUSES = (200, 400, 401, 404, 408, 413, 415, 422, 429, 499, 500, 503, 504)
+_PREDICT_STATUSES = (200, 400, 401, 404, 408, 409, 413, 415, 422, 429, 499, 500, 503, 504)
+_LOG_STATUSES = (200, 400, 401, 404, 408, 413, 415, 422, 429, 499, 500, 503)
 _READ_STATUSES = (200, 401, 404, 500, 503)
 _OTHER_STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 414, 415, 431, 500, 501, 503)
 HTTP_HANDLERS: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -30,6 +32,8 @@ HTTP_HANDLERS: dict[str, tuple[str, tuple[int, ...]]] = {
     "/v1/predict/batch": ("POST", _PREDICT_STATUSES),
     "/v1/models/{model_name}/predict": ("POST", _PREDICT_STATUSES),
     "/v1/models/{model_name}/predict/batch": ("POST", _PREDICT_STATUSES),
+    "/v1/log-prediction": ("POST", _LOG_STATUSES),
+    "/v1/log-ground-truth": ("POST", _LOG_STATUSES),
     "/v1/models": ("GET", _READ_STATUSES),
     "/v1/models/{model_name}": ("GET", _READ_STATUSES),
     "/health": ("GET", _READ_STATUSES),

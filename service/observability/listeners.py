@@ -11,6 +11,7 @@ from service.observability.feature_bins import FeatureBins
 from service.observability.http_metrics import HttpMetrics
 from service.observability.listener_errors import ListenerErrors
 from service.observability.model_values import Bundle
+from service.observability.prediction_log_metrics import PredictionLogMetrics
 from service.observability.prediction_metrics import PredictionMetrics
 from service.observability.request_log import RequestLog
 from service.observability.value_files import ValueFiles
@@ -40,6 +41,7 @@ def connect(
     feature_bins = FeatureBins(files, bundles, settings.metrics_flush_seconds, errors)
     PredictionMetrics(files, bundles, find_bundles(settings.bundle_dir)).subscribe(announcer)
     feature_bins.subscribe(announcer)
+    PredictionLogMetrics(files, (bundle.key for bundle in bundles)).subscribe(announcer)
     HttpMetrics(files).subscribe(announcer)
     RequestLog(settings.log_requests).subscribe(announcer)
     return feature_bins.close

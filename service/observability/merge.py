@@ -40,7 +40,7 @@ class Series:
 class _Layout:
     """Where the numbers of one file stand: word i of the file belongs to series j."""
 
-    identity: tuple[str, int, int, int]
+    identity: tuple[Path, int, int, int]
     is_maximum: bool
     words: NDArray[np.intp]
     series: NDArray[np.intp]
@@ -75,22 +75,22 @@ class Merged:
 
 
 class Merger:
-    """Merges the files of a folder again and again; not for several threads at once."""
+    """Merges the files of some folders again and again; not for several threads at once."""
 
     def __init__(self) -> None:
-        self._folder: Path | None = None
+        self._folders: tuple[Path, ...] = ()
         self._forget()
 
-    def merge(self, folder: Path) -> Merged:
-        """Merge the files of `folder` as they are now; a file that cannot be read is skipped and counted."""
-        if folder != self._folder:
-            self._folder = folder
+    def merge(self, *folders: Path) -> Merged:
+        """Merge the files as they are now; one that cannot be read is skipped and counted."""
+        if folders != self._folders:
+            self._folders = folders
             self._forget()
         contents: list[tuple[_Layout, NDArray[np.float64]]] = []
         bad_files = 0
-        for name in sorted(_names(folder)):
+        for path in [folder / name for folder in folders for name in sorted(_names(folder))]:
             try:
-                contents.append(self._read(folder / name))
+                contents.append(self._read(path))
             except FileNotFoundError:
                 continue
             except (
@@ -121,7 +121,7 @@ class Merger:
         return Merged("".join(lines), self._models, len(contents), bad_files)
 
     def _forget(self) -> None:
-        self._layouts: dict[str, _Layout] = {}
+        self._layouts: dict[Path, _Layout] = {}
         self._series: dict[tuple[str, bytes], int] = {}
         self._descriptions: list[Series] = []
         self._cached_page: tuple[object, _Page] | None = None
@@ -134,15 +134,15 @@ class Merger:
         used, mark = HEADER.unpack_from(data)
         if not HEADER.size <= used <= len(data):
             raise CorruptFileError(f"{path}: used length {used} of {len(data)}")
-        identity = (path.name, inode, mark, used)
-        layout = self._layouts.get(path.name)
+        identity = (path, inode, mark, used)
+        layout = self._layouts.get(path)
         if layout is None or layout.identity != identity:
             layout = self._lay_out(identity, data, used)
-            self._layouts[path.name] = layout
+            self._layouts[path] = layout
         return layout, np.frombuffer(data, dtype=np.float64, count=used // 8)[layout.words]
 
-    def _lay_out(self, identity: tuple[str, int, int, int], data: bytes, used: int) -> _Layout:
-        kind, fold, *_ = identity[0].split("_")
+    def _lay_out(self, identity: tuple[Path, int, int, int], data: bytes, used: int) -> _Layout:
+        kind, fold, *_ = identity[0].name.split("_")
         entries = list(read_entries(data, used))
         described = [(key, _describe(kind, key)) for key, _ in entries if (kind, key) not in self._series]
         for key, series in described:

@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
-MetricType = Literal["counter", "gauge", "histogram"]
+from service.observability.metric import Metric
+from service.prediction_log.outcomes import DELAY_BOUNDS, SCORE_BOUNDS
 
 MODEL = ("model_name", "model_version")
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric family.
-
-    Args:
-        name: the family as Prometheus shows it in `# TYPE`; a counter's ends in `_total`.
-        type: its Prometheus type.
-        help: one full sentence.
-        labels: names of its labels; a histogram's `le` is not among them.
-        bounds: upper bounds of a histogram's buckets, without +Inf.
-        fold: how a gauge's values of several workers become one.
-    """
-
-    name: str
-    type: MetricType
-    help: str
-    labels: tuple[str, ...] = ()
-    bounds: tuple[float, ...] = ()
-    fold: Literal["sum", "max"] = "sum"
-
-    @property
-    def series(self) -> tuple[str, ...]:
-        """The names that queries may ask for."""
-        if self.type == "histogram":
-            return (f"{self.name}_bucket", f"{self.name}_sum", f"{self.name}_count")
-        return (self.name,)
-
 
 METRICS: dict[str, Metric] = {}
 """Every metric by its name: the closed list that rules, boards and docs/metrics.md are checked against."""
@@ -176,7 +147,95 @@ ML_LISTENER_ERRORS = _counter(
 )
 PLUMBLINE_WORKERS_READY = _gauge("plumbline_workers_ready", "Workers whose /ready answers 200.")
 
+# Made by the drainer from totals that are committed with the truths themselves; see docs/metrics.md.
+ML_GROUND_TRUTH = _counter(
+    "ml_ground_truth_total", "Ground truths received, by what became of them.", *MODEL, "result"
+)
+ML_OUTCOMES = _counter(
+    "ml_outcomes_total",
+    "Counted truths by predicted and actual class; models of up to 20 classes.",
+    *MODEL,
+    "predicted",
+    "actual",
+)
+ML_CLASS_OUTCOMES = _counter(
+    "ml_class_outcomes_total",
+    "Counted truths of each class: actual, predicted, and correct (both).",
+    *MODEL,
+    "class",
+    "aspect",
+)
+ML_OVERESTIMATE = _counter(
+    "ml_overestimate_total", "Sum of predictions above the truth, in reference standard deviations.", *MODEL
+)
+ML_UNDERESTIMATE = _counter(
+    "ml_underestimate_total", "Sum of predictions below the truth, in reference standard deviations.", *MODEL
+)
+ML_SQUARED_ERROR = _counter(
+    "ml_squared_error_total", "Sum of squared errors, in squared reference standard deviations.", *MODEL
+)
+ML_SCORE = _histogram(
+    "ml_score",
+    "Log-odds of the second class for each counted truth, by actual class; binary models.",
+    SCORE_BOUNDS,
+    *MODEL,
+    "actual",
+)
+ML_CALIBRATION_PREDICTIONS = _counter(
+    "ml_calibration_predictions_total", "Counted truths by confidence of the prediction.", *MODEL, "bin"
+)
+ML_CALIBRATION_CORRECT = _counter(
+    "ml_calibration_correct_total", "Counted truths that the prediction met, by confidence.", *MODEL, "bin"
+)
+ML_CALIBRATION_CONFIDENCE = _counter(
+    "ml_calibration_confidence_total",
+    "Sum of the confidence of counted truths, by confidence.",
+    *MODEL,
+    "bin",
+)
+ML_SQUARED_PROBABILITY_ERROR = _counter(
+    "ml_squared_probability_error_total",
+    "Sum of (confidence - 1 if correct else 0) squared over counted truths: Brier score times their number.",
+    *MODEL,
+)
+ML_GROUND_TRUTH_DELAY = _histogram(
+    "ml_ground_truth_delay_seconds",
+    "Seconds from a prediction to the arrival of its counted truth.",
+    DELAY_BOUNDS,
+    *MODEL,
+)
+ML_GROUND_TRUTH_LAST_TIMESTAMP = _gauge(
+    "ml_ground_truth_last_timestamp_seconds",
+    "Unix time of the last counted truth; before the first one, of the first prediction in the log.",
+    *MODEL,
+    fold="max",
+)
+
+# Made by workers, drainer and exporter about the prediction log.
+ML_PREDICTION_LOG_RECORDS = _counter(
+    "ml_prediction_log_records_total",
+    "Predictions and truths on their way through the prediction log, by what became of them.",
+    "result",
+)
+ML_PREDICTION_LOG_BACKLOG = _gauge(
+    "ml_prediction_log_backlog_bytes", "Bytes in the spool that are not yet in the database."
+)
+ML_PREDICTION_LOG_CAPACITY = _gauge(
+    "ml_prediction_log_capacity_bytes", "Bytes that the spool may hold before records are dropped."
+)
+ML_PREDICTION_LOG_DRAIN_LAG = _gauge(
+    "ml_prediction_log_drain_lag_seconds", "Age of the oldest record that is not yet in the database."
+)
+
 # Made by the exporter from the bundles on disk.
+ML_SCORE_BIN = _gauge(
+    "ml_score_bin", "Always 1; lower and upper bound of each bucket of ml_score.", "lower", "upper"
+)
+ML_TARGET_REFERENCE_STDDEV = _gauge(
+    "ml_target_reference_stddev",
+    "Standard deviation of the target in training data: the unit of error sums; regression.",
+    *MODEL,
+)
 ML_MODEL_INFO = _gauge(
     "ml_model_info", "Always 1; identity and role of a version.", *MODEL, "role", "sha256", "framework"
 )

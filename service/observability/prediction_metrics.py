@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.events import (
+    NOT_JUDGED,
     Announcer,
     InputRejected,
     InvalidOutputSeen,
@@ -139,7 +140,8 @@ class PredictionMetrics:
 
 def _count_rows(model: ModelValues, event: PredictionsServed) -> None:
     for code in event.distribution.tolist():
-        model.distribution[code].add()
+        if code != NOT_JUDGED:
+            model.distribution[code].add()
     if event.class_indices is not None:
         for index in event.class_indices.tolist():
             model.classes[index].add()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from service.observability.metric_names import Metric
+from service.observability.metric import Metric
 
 _IN_LABEL = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
 _IN_HELP = str.maketrans({"\\": "\\\\", "\n": "\\n"})

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from prometheus_client.mmap_dict import mmap_key
 
 from service.bundle.reference import number_label
-from service.observability.metric_names import Metric
+from service.observability.metric import Metric
 
 HEADER = struct.Struct("<iI")
 KEY_LENGTH = struct.Struct("<i")
@@ -112,6 +112,12 @@ class Histogram:
             words[self._buckets[bisect_left(self._bounds, value)]] += 1.0
             words[self._sum] += value
 
+    def replace(self, buckets: Sequence[float], total: float) -> None:
+        """Set the count of each bucket (its own, not those below), +Inf last, and the sum."""
+        for index, count in zip(self._buckets, buckets, strict=True):
+            self._words[index] = count
+        self._words[self._sum] = total
+
     def observe_many(self, values: NDArray[np.float64]) -> None:
         """Count an array of values."""
         values = values[np.isfinite(values)]
@@ -157,6 +163,10 @@ class ValueFiles:
         ]
         return Histogram(file.words, metric.bounds, buckets, sum_)
 
+    def has_others(self) -> bool:
+        """Tell whether the files hold numbers from before that nobody has asked for."""
+        return any(file.has_others() for file in self._files.values())
+
     def _file(self, metric: Metric) -> _ValueFile:
         kind = f"gauge_live{metric.fold}" if metric.type == "gauge" else metric.type
         if kind not in self._files:
@@ -180,6 +190,7 @@ class _ValueFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._asked: set[bytes] = set()
         try:
             self._open()
         except (FileNotFoundError, CorruptFileError, ValueError, struct.error):
@@ -191,7 +202,12 @@ class _ValueFile:
         encoded = key.encode()
         if encoded not in self._indices:
             self._append(encoded)
+        self._asked.add(encoded)
         return self._indices[encoded]
+
+    def has_others(self) -> bool:
+        """Tell whether it holds keys that nobody has asked for."""
+        return len(self._asked) < len(self._indices)
 
     def _create(self) -> None:
         # Renamed into place once it is whole, so that no reader ever meets an empty file.

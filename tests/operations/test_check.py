@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from operations.__main__ import main
+from service.bundle.packing.external import ExternalRequest, pack_external
 from tests import builders
 
 
@@ -57,3 +58,25 @@ def test_library_mismatch_is_refused_unless_allowed(
     assert main(["check", str(directory)]) == 1
     assert "was packed with scikit-learn 0.24.2" in capsys.readouterr().out
     assert main(["check", "--allow-library-mismatch", str(directory)]) == 0
+
+
+def test_external_bundle_is_checked_as_far_as_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no estimator to ask; an altered file fails all the same."""
+    _, training, _ = builders.mixed_model()
+    training.to_csv(tmp_path / "t.csv", index=False)
+    request = ExternalRequest(
+        data=tmp_path / "t.csv", target=builders.TARGET, name="ours", version="1", out=tmp_path
+    )
+    directory = pack_external(request, lambda line: None).directory
+    assert main(["check", str(directory)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"ok    {directory}: manifest, format version 1",
+        f"ok    {directory}: sha256 of 2 files",
+        f"ok    {directory}: signature and reference fit together",
+        f"ok    {directory}: external, so no estimator and no golden requests",
+    ]
+    (directory / "reference.json").write_text("{}")
+    assert main(["check", str(directory)]) == 1
+    assert capsys.readouterr().out.startswith(f"FAIL  {directory / 'reference.json'}: has 2 bytes")

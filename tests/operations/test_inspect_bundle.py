@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from operations.__main__ import main
+from service.bundle.packing.external import ExternalRequest, pack_external
 from tests import builders
 
 
@@ -43,6 +44,38 @@ def test_json_holds_all_but_the_model(capsys: pytest.CaptureFixture[str]) -> Non
     assert set(content) == {"manifest", "signature", "reference"}
     assert content["manifest"]["model_name"] == "numbers"
     assert content["reference"]["rows"] == 263
+
+
+def test_summary_of_an_external_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who serves it, what it gives, and that nothing was measured."""
+    _, training, _ = builders.mixed_model()
+    training.to_csv(tmp_path / "t.csv", index=False)
+    request = ExternalRequest(
+        data=tmp_path / "t.csv",
+        target=builders.TARGET,
+        name="ours",
+        version="1",
+        out=tmp_path,
+        store_features=False,
+    )
+    pack_external(request, lambda line: None)
+    assert main(["inspect", str(tmp_path / "ours" / "1")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "ours 1: binary on tabular input, external"
+    assert "  libraries   none" in lines
+    assert "  validation  none on 0 rows" in lines
+    assert "  classes     no, yes" in lines
+    assert "  called by   other software" in lines
+    assert "  log keeps   no features" in lines
+    assert any(line.startswith("  sample      277 rows, sha256 ") for line in lines)
+    assert sum(line.endswith(".json") for line in lines) == 2
+
+
+def test_features_are_kept_but_for_sensitive_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the prediction log will hold of a person."""
+    line = "  log keeps   features"
+    assert f"{line}, except income" in inspect(builders.MIXED, capsys).splitlines()
+    assert line in inspect(builders.NUMBERS, capsys).splitlines()
 
 
 def test_altered_bundle_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from tests.builders import MIXED, NUMBERS, bundle_dir, copy_bundle
 
 def test_every_bundle_is_loaded() -> None:
     """All versions on disk, by name and version."""
-    bundles, failures = load_bundles(Settings(bundle_dir=bundle_dir()))
+    bundles, _, failures = load_bundles(Settings(bundle_dir=bundle_dir()))
     assert {bundle.key.model_name for bundle in bundles} == {"numbers", "mixed", "texts", "regression"}
     assert not failures
 
@@ -25,7 +25,7 @@ def test_failing_bundle_is_logged_in_one_line(tmp_path: Path, caplog: pytest.Log
     copy_bundle(MIXED, tmp_path)
     broken = copy_bundle(NUMBERS, tmp_path)
     (broken / "signature.json").write_bytes(b"{}")
-    bundles, failures = load_bundles(Settings(bundle_dir=tmp_path))
+    bundles, _, failures = load_bundles(Settings(bundle_dir=tmp_path))
     assert [bundle.key.model_name for bundle in bundles] == ["mixed"]
     assert failures[ModelKey("numbers", "3")].reason == "hash"
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
@@ -37,11 +37,11 @@ def test_series_budget_of_the_target(tmp_path: Path) -> None:
     """A bundle that would take the target above its share is left out with the reason, later ones may fit."""
     copy_bundle(MIXED, tmp_path)
     copy_bundle(NUMBERS, tmp_path)
-    every, _ = load_bundles(Settings(bundle_dir=tmp_path))
+    every, _, _ = load_bundles(Settings(bundle_dir=tmp_path))
     series = {bundle.key.model_name: bundle.manifest.series for bundle in every}
     limit = int(max(series.values()) / SERIES_SHARE) + 1
     tight = Settings(bundle_dir=tmp_path).model_copy(update={"series_limit": limit})
-    bundles, failures = load_bundles(tight)
+    bundles, _, failures = load_bundles(tight)
     assert len(bundles) == 1
     assert [error.reason for error in failures.values()] == ["budget"]
 

@@ -20,7 +20,7 @@ from service.settings import Settings
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     """Serve an exposition without any predictor."""
-    settings = Settings(metrics_dir=tmp_path, bundle_dir=tmp_path, workers=1)
+    settings = Settings(metrics_dir=tmp_path, log_dir=tmp_path, bundle_dir=tmp_path, workers=1)
     server = ExporterServer(("127.0.0.1", 0), Exposition(settings))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

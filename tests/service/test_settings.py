@@ -45,6 +45,12 @@ def test_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("WORKERS", "0", "PLUMBLINE_WORKERS: "),
         ("QUEUE_ROWS", "-1", "PLUMBLINE_QUEUE_ROWS: "),
         ("LOG_LEVEL", "loud", "PLUMBLINE_LOG_LEVEL: "),
+        ("LOG_FULL_POLICY", "drop", "PLUMBLINE_LOG_FULL_POLICY: "),
+        ("ID_ACCEPT_DAYS", "0", "PLUMBLINE_ID_ACCEPT_DAYS: "),
+        ("LOG_SPOOL_MAX_BYTES", "1000", "PLUMBLINE_LOG_SPOOL_MAX_BYTES: "),
+        ("LOG_SEGMENT_BYTES", "0", "PLUMBLINE_LOG_SEGMENT_BYTES: "),
+        ("LOG_SYNC_SECONDS", "0", "PLUMBLINE_LOG_SYNC_SECONDS: "),
+        ("LOG_DSN_FILE", "dsn", "PLUMBLINE_LOG_DSN_FILE needs PLUMBLINE_ID_KEY_FILE"),
         ("HOST", "0.0.0.0", "host 0.0.0.0 is reachable from outside"),
         ("HOST", "example.org", "host example.org is reachable from outside"),
     ],
@@ -67,3 +73,27 @@ def test_open_bind_needs_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLUMBLINE_ALLOW_OPEN_BIND")
     monkeypatch.setenv("PLUMBLINE_TOKEN_FILE", "tokens")
     assert load_settings().token_file == Path("tokens")
+
+
+def test_keys_lie_in_the_log_unless_a_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One host makes its own key; several share one, and with it a database."""
+    assert load_settings().id_keys == load_settings().log_dir / "id_keys"
+    monkeypatch.setenv("PLUMBLINE_LOG_DIR", "/var/log/plumbline")
+    assert load_settings().id_keys == Path("/var/log/plumbline/id_keys")
+    monkeypatch.setenv("PLUMBLINE_ID_KEY_FILE", "/run/secrets/keys")
+    monkeypatch.setenv("PLUMBLINE_LOG_DSN_FILE", "/run/secrets/dsn")
+    settings = load_settings()
+    assert (settings.id_keys, settings.log_dsn_file) == (Path("/run/secrets/keys"), Path("/run/secrets/dsn"))
+
+
+def test_empty_files_of_the_log_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose passes an empty variable for what is not set."""
+    monkeypatch.setenv("PLUMBLINE_LOG_DSN_FILE", "")
+    monkeypatch.setenv("PLUMBLINE_ID_KEY_FILE", "")
+    settings = load_settings()
+    assert (settings.log_dsn_file, settings.id_key_file) == (None, None)
+
+
+def test_predictions_go_on_by_default_when_the_log_is_full() -> None:
+    """Serving comes before logging, unless somebody says otherwise."""
+    assert load_settings().log_full_policy == "serve_and_count"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from service.bundle.distribution import words_of
 from service.bundle.loader import ModelBundle, load_bundle
-from service.bundle.scoring import words_of
 from service.events import OUT_BY_NOVELTY
 from training.demo import train_and_pack
 from training.tickets import DATA, train
@@ -87,7 +87,7 @@ def suspicious(strings: list[str], only_held_out: set[str]) -> list[str]:
 
 
 # Words of this project's own language that a held-out message happens to use as well.
-ORDINARY_WORDS = {"golden", "ratio", "longest", "character", "fold", "sugar"}
+ORDINARY_WORDS = {"golden", "ratio", "longest", "character", "fold", "sugar", "serve"}
 
 
 def only_held_out() -> set[str]:

@@ -13,9 +13,12 @@ from service.bundle.packing.table import FieldOptions, Row
 from service.bundle.signature import (
     MAX_CATEGORY_LENGTH,
     MAX_TEXT_LENGTH,
+    ClassLabel,
     Feature,
     FeatureType,
     Scalar,
+    Signature,
+    Task,
 )
 from service.errors import PackError
 
@@ -67,6 +70,33 @@ def infer_feature(column: pd.Series, options: FieldOptions, *, is_text: bool) ->
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise PackError(f"column {name!r}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def build_signature(
+    task: Task,
+    features: tuple[Feature, ...],
+    classes: tuple[ClassLabel, ...] | None,
+    *,
+    is_text: bool,
+    output_minimum: float | None,
+    output_maximum: float | None,
+) -> Signature:
+    """Put the signature together.
+
+    Raises:
+        PackError: its parts do not fit together.
+    """
+    try:
+        return Signature(
+            task=task,
+            input="text" if is_text else "tabular",
+            features=features,
+            classes=classes,
+            output_minimum=output_minimum,
+            output_maximum=output_maximum,
+        )
+    except ValidationError as error:
+        raise PackError(f"no signature fits the data: {error.errors()[0]['msg']}") from error
 
 
 def fit_to_estimator(

@@ -19,6 +19,10 @@ STAGE_BOUNDS, ROWS_BOUNDS, CONFIDENCE_BOUNDS, TEXT_LENGTH_BOUNDS = 14, 7, 20, 10
 DISTRIBUTION, INVALID_OUTPUTS = 4, 2
 SINGLES = 7
 """Queue, readiness, load time, info, reference rows, share out of distribution and its rows."""
+TRUTH_RESULTS, CLASS_ASPECTS, CALIBRATION_BINS = 6, 3, 20
+SCORE_BOUNDS, DELAY_BOUNDS = 101, 17
+MAX_MATRIX_CLASSES = 20
+"""Most classes of a model whose truths are counted by pairs of predicted and actual class."""
 
 
 def count_series(signature: Signature, reference: Reference, objectives: int) -> int:
@@ -42,7 +46,19 @@ def count_series(signature: Signature, reference: Reference, objectives: int) ->
     # By feature: missing, and out of range or unknown category; then the refusals.
     inputs = 2 * bins + 2 * features + (features + 1) * len(VIOLATION_REASONS)
     constant = DISTRIBUTION + INVALID_OUTPUTS + SINGLES + len(BUNDLE_FAILURES) + objectives
-    return requests + calls + inputs + constant
+    return requests + calls + inputs + constant + _count_truths(signature)
+
+
+def _count_truths(signature: Signature) -> int:
+    """Count the series that say how right the model was."""
+    always = TRUTH_RESULTS + _histogram(DELAY_BOUNDS) + len(["time of the last one"])
+    if signature.classes is None:
+        return always + len(["over", "under", "squared error", "spread of the target"])
+    classes = len(signature.classes)
+    pairs = classes**2 if classes <= MAX_MATRIX_CLASSES else 0
+    calibration = 3 * CALIBRATION_BINS + len(["squared probability error"])
+    scores = 2 * _histogram(SCORE_BOUNDS) if signature.task == "binary" else 0
+    return always + CLASS_ASPECTS * classes + pairs + calibration + scores
 
 
 def refuse_beyond(series: int, limit: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,8 +45,11 @@ class FieldOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    type: Literal["number", "category"] | None = None
-    """`number`: whole so far, but fractions may come. `category`: digits, but a code (a postal code)."""
+    type: Literal["number", "category", "text"] | None = None
+    """`number`: whole so far, but fractions may come. `category`: digits, but a code (a postal code).
+
+    `text`: free text, in the only column of features.
+    """
     unit: str = ""
     description: str = ""
     minimum: float | None = None
@@ -108,6 +111,11 @@ def read_fields(path: Path) -> dict[str, FieldOptions]:
             place = ".".join(str(step) for step in (name, *first["loc"]))
             raise PackError(f"{path}: {place}: {first['msg']}") from error
     return fields
+
+
+def string_columns(fields: Mapping[str, FieldOptions]) -> set[str]:
+    """List the columns whose values are strings though they may look like numbers: codes and texts."""
+    return {name for name, options in fields.items() if options.type in {"category", "text"}}
 
 
 def rows_of(frame: pd.DataFrame, features: tuple[Feature, ...]) -> list[Row]:

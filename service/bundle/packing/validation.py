@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,20 +12,17 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from service.bundle.packing.reference_bins import feature_reference
+from service.bundle.packing.request import Report
 from service.bundle.packing.serving_form import estimator_input
-from service.bundle.packing.table import Row, rows_of
-from service.bundle.reference import Reference, TextNovelty
-from service.bundle.row_schema import RowParser
-from service.bundle.scoring import OUTPUT_OK, Container, Output, Scorer, Scores, known_word_share, words_of
+from service.bundle.packing.table import Row
+from service.bundle.packing.unseen import FOLDS, Unseen, text_novelty, unseen_rows, vocabulary_of
+from service.bundle.reference import TextNovelty
+from service.bundle.scoring import OUTPUT_OK, Container, Output, Scorer, Scores
 from service.bundle.signature import Signature
-from service.errors import InvalidInputError, PackError, one_line
+from service.errors import PackError, one_line
 from service.events import IN_DISTRIBUTION
 
-FOLDS = 5
 SCORED_AT_ONCE = 1000
-NOVELTY_QUANTILE = 0.05
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -64,13 +60,11 @@ class Validation:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows with the model, and the ranges or words, that judge them."""
+    """Rows with the model that predicts them, which has not seen them."""
 
     model: Model
-    reference: Reference
-    rows: list[Row]
+    unseen: Unseen
     targets: NDArray[Any]
-    vocabulary: frozenset[str]
 
 
 def hold_out(
@@ -82,7 +76,7 @@ def hold_out(
         PackError: no row of it could be served, or the model's output is invalid.
     """
     part = _part(model, training, held_out, targets, report)
-    return _validate([part], model.signature, part.vocabulary)
+    return _validate([part], model.signature, part.unseen.vocabulary)
 
 
 def out_of_fold(model: Model, training: pd.DataFrame, targets: NDArray[Any], report: Report) -> Validation:
@@ -109,69 +103,19 @@ def out_of_fold(model: Model, training: pd.DataFrame, targets: NDArray[Any], rep
     return _validate(parts, model.signature, vocabulary)
 
 
-def vocabulary_of(frame: pd.DataFrame, signature: Signature) -> set[str]:
-    """Collect the distinct words of the training texts; none for a tabular model."""
-    if signature.input != "text":
-        return set()
-    return {word for text in frame[signature.features[0].name] for word in words_of(str(text))}
-
-
 def _part(
     model: Model, seen: pd.DataFrame, unseen: pd.DataFrame, targets: NDArray[Any], report: Report
 ) -> _Part:
-    signature = model.signature
-    columns = list(zip(*rows_of(seen, signature.features), strict=True))
-    features = tuple(
-        feature
-        if feature.categories is None or feature.closed
-        else feature.model_copy(
-            update={"categories": tuple(sorted({str(v) for v in column if v is not None}))}
-        )
-        for feature, column in zip(signature.features, columns, strict=True)
-    )
-    references = {
-        feature.name: feature_reference(feature, column)
-        for feature, column in zip(features, columns, strict=True)
-        if feature.type != "text" and any(value is not None for value in column)
-    }
-    rows, kept = _servable(signature, rows_of(unseen, signature.features), report)
-    reference = Reference(rows=len(seen), features=references, validation_rows=1, out_of_distribution_rows=0)
-    fold_signature = signature.model_copy(update={"features": features})
-    vocabulary = frozenset(vocabulary_of(seen, signature))
-    return _Part(replace(model, signature=fold_signature), reference, rows, targets[kept], vocabulary)
-
-
-def _servable(signature: Signature, rows: Sequence[Row], report: Report) -> tuple[list[Row], list[int]]:
-    """Keep the rows that the service would not refuse."""
-    parser = RowParser(signature, 1)
-    kept_rows, kept, refusals = [], [], []
-    for index, row in enumerate(rows):
-        named = dict(zip((feature.name for feature in signature.features), row, strict=True))
-        try:
-            kept_rows.append(parser.single(json.dumps({"features": named}).encode()))
-        except InvalidInputError as error:
-            refusals.append(error.violations[0])
-            continue
-        kept.append(index)
-    if refusals:
-        first = refusals[0]
-        report(
-            f"{len(refusals)} of {len(rows)} validation rows left out: the service refuses them "
-            f"(first: {first.field} {first.message})"
-        )
-    if not kept:
-        raise PackError(f"the service would refuse every validation row: {first.field} {first.message}")
-    return kept_rows, kept
+    part = unseen_rows(model.signature, seen, unseen, report)
+    return _Part(model, part, targets[part.kept])
 
 
 def _validate(parts: Sequence[_Part], signature: Signature, vocabulary: frozenset[str]) -> Validation:
     scores = [_score(part, None) for part in parts]
-    rows = [row for part in parts for row in part.rows]
     confidences = _joined([score.confidences for score in scores])
     novelty = None
     if signature.input == "text" and confidences is not None:
-        known = [known_word_share(str(row[0]), part.vocabulary) for part in parts for row in part.rows]
-        novelty = _text_novelty(np.array(known), confidences, vocabulary)
+        novelty = text_novelty([part.unseen for part in parts], confidences, vocabulary)
         # Again, now with the threshold: the verdict must come from the code that serves.
         scores = [_score(part, novelty) for part in parts]
     if any((score.invalid != OUTPUT_OK).any() for score in scores):
@@ -185,7 +129,7 @@ def _validate(parts: Sequence[_Part], signature: Signature, vocabulary: frozense
     assert predictions is not None
     assert distribution is not None
     return Validation(
-        rows=rows,
+        rows=[row for part in parts for row in part.unseen.rows],
         targets=np.concatenate([part.targets for part in parts]),
         predictions=predictions,
         probabilities=_joined([score.probabilities for score in scores]),
@@ -196,12 +140,12 @@ def _validate(parts: Sequence[_Part], signature: Signature, vocabulary: frozense
 
 
 def _score(part: _Part, novelty: TextNovelty | None) -> Scores:
-    if novelty is not None:
-        novelty = novelty.model_copy(update={"vocabulary": tuple(sorted(part.vocabulary))})
-    reference = part.reference.model_copy(update={"text_novelty": novelty})
-    model = part.model
-    scorer = Scorer(model.signature, reference, model.estimator, model.container, model.output)
-    slices = [part.rows[start : start + SCORED_AT_ONCE] for start in range(0, len(part.rows), SCORED_AT_ONCE)]
+    model, unseen = part.model, part.unseen
+    scorer = Scorer(
+        unseen.signature, unseen.reference(novelty), model.estimator, model.container, model.output
+    )
+    starts = range(0, len(unseen.rows), SCORED_AT_ONCE)
+    slices = [unseen.rows[start : start + SCORED_AT_ONCE] for start in starts]
     try:
         scores = [scorer.score(rows) for rows in slices]
     except Exception as error:
@@ -214,23 +158,6 @@ def _score(part: _Part, novelty: TextNovelty | None) -> Scores:
         distribution=np.concatenate([score.distribution for score in scores]),
         invalid=np.concatenate([score.invalid for score in scores]),
     )
-
-
-def _text_novelty(
-    known: NDArray[np.float64], confidences: NDArray[np.float64], vocabulary: frozenset[str]
-) -> TextNovelty:
-    # A spread of nothing (every word known) would make one unknown word infinitely novel.
-    moments = {
-        "confidence_mean": float(confidences.mean()),
-        "confidence_stddev": max(float(confidences.std()), 1e-3),
-        "known_words_mean": float(known.mean()),
-        "known_words_stddev": max(float(known.std()), 1e-3),
-    }
-    by_confidence = (confidences - moments["confidence_mean"]) / moments["confidence_stddev"]
-    by_words = (known - moments["known_words_mean"]) / moments["known_words_stddev"]
-    # Rounded, so that no validation text lies exactly on the threshold and turns on the last bit.
-    threshold = round(float(np.quantile(by_confidence + by_words, NOVELTY_QUANTILE)), 6)
-    return TextNovelty(vocabulary=tuple(sorted(vocabulary)), threshold=threshold, **moments)
 
 
 def _folds(signature: Signature, targets: NDArray[Any]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:

@@ -21,6 +21,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
         bundle_dir=bundle_dir(),
         metrics_dir=tmp_path_factory.mktemp("metrics"),
+        log_dir=tmp_path_factory.mktemp("prediction_log"),
         single_body_max_bytes=4096,
         batch_body_max_bytes=65536,
         batch_rows_max=50,

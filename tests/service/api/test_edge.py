@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from service.api.edge import PUBLIC_PATHS, Edge
+from service.api.answer import Answer
+from service.api.body import Receive
+from service.api.edge import PUBLIC_PATHS, Edge, LeanRoute
+from service.api.request_head import RequestHead
+from service.api.tokens import Tokens
+from service.errors import PredictionLogFullError
 from service.events import HttpRequestFinished
-from tests.asgi import AsgiClient, assert_error_body
+from tests.asgi import JSON_HEADERS, AsgiClient, assert_error_body
 from tests.fakes import Recorder
 from tests.service.api.conftest import TOKEN
 
@@ -45,6 +51,10 @@ def test_unknown_model_detail(client: AsgiClient) -> None:
         "/predict",
         "/predict-batch",
         "/v1/models/numbers/predict",
+        "/v1/log-prediction",
+        "/log-prediction",
+        "/v1/log-ground-truth",
+        "/log-ground-truth",
         "/v1/models",
         "/v1/models/numbers",
         "/metrics",
@@ -75,6 +85,15 @@ def test_valid_token_opens(guarded: AsgiClient) -> None:
     assert guarded.get("/v1/models", wrong).status == 401
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/log-prediction", "/log-prediction", "/v1/log-ground-truth", "/log-ground-truth"]
+)
+def test_routes_of_the_log_open_with_a_token(guarded: AsgiClient, path: str) -> None:
+    """Behind the token the body is looked at."""
+    headers = (*AUTHORIZED, *JSON_HEADERS)
+    assert_error_body(guarded.post(path, b"{", headers), 422, "invalid_input")
+
+
 class NoLifespan:
     """A worker that needs nothing."""
 
@@ -90,6 +109,7 @@ def edge_around(framework: Callable[..., Awaitable[None]], recorder: Recorder) -
     predictions: Any = None
     edge = Edge(
         predictions=predictions,
+        lean_routes={},
         framework=framework,
         tokens=None,
         announcer=recorder.announcer,
@@ -112,6 +132,69 @@ def test_unexpected_error_is_a_fixed_500(caplog: pytest.LogCaptureFixture) -> No
 
 async def _never_called(scope: Any, receive: Any, send: Any) -> None:
     raise AssertionError("not a framework route")
+
+
+class Echo:
+    """A lean endpoint that answers with its caller, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    async def answer(self, head: RequestHead, receive: Receive, caller: str) -> Answer:
+        """Answer."""
+        if self.error is not None:
+            raise self.error
+        return Answer(200, f'"{caller}"'.encode())
+
+
+def lean_edge(endpoint: Echo, recorder: Recorder, tokens: Tokens | None = None) -> AsgiClient:
+    """Put the edge around one lean route, under two paths."""
+    route = LeanRoute("/v1/echo", endpoint)
+    predictions: Any = None
+    edge = Edge(
+        predictions=predictions,
+        lean_routes={"/v1/echo": route, "/echo": route},
+        framework=_never_called,
+        tokens=tokens,
+        announcer=recorder.announcer,
+        lifespan=NoLifespan(),
+    )
+    return AsgiClient(edge)
+
+
+@pytest.mark.parametrize("path", ["/v1/echo", "/echo"])
+def test_lean_routes_know_their_caller_and_are_counted_under_their_handler(path: str) -> None:
+    """An alias counts as its route; there is no model that was asked."""
+    recorder = Recorder().listen(HttpRequestFinished)
+    tokens = Tokens({"alice": sha256(TOKEN.encode()).digest()})
+    with lean_edge(Echo(), recorder, tokens) as client:
+        assert client.post(path, {}, AUTHORIZED).body == b'"alice"'
+        assert client.post(path, {}).status == 401
+    with lean_edge(Echo(), recorder) as client:
+        assert client.post(path, {}).body == b'""'
+    events = recorder.of(HttpRequestFinished)
+    assert [(event.handler, event.status) for event in events] == [
+        ("/v1/echo", 200),
+        ("/v1/echo", 401),
+        ("/v1/echo", 200),
+    ]
+    assert {(event.key, event.outcome, event.rows) for event in events} == {(None, None, 0)}
+
+
+def test_errors_of_lean_routes_are_answered_like_all_others(caplog: pytest.LogCaptureFixture) -> None:
+    """Ours with their code, foreign ones with a fixed text."""
+    recorder = Recorder().listen(HttpRequestFinished)
+    with lean_edge(Echo(PredictionLogFullError("no room")), recorder) as client:
+        response = client.post("/echo", {})
+    assert_error_body(response, 503, "prediction_log_full")
+    assert response.headers["retry-after"] in {"5", "6"}
+    with lean_edge(Echo(KeyError("a secret")), recorder) as client:
+        response = client.post("/echo", {})
+    assert_error_body(response, 500, "internal_error")
+    assert b"secret" not in response.body
+    assert response.headers["x-request-id"] in caplog.text
+    events = recorder.of(HttpRequestFinished)
+    assert [(event.handler, event.status) for event in events] == [("/v1/echo", 503), ("/v1/echo", 500)]
 
 
 def test_requests_are_announced_before_their_answer_leaves() -> None:
@@ -151,6 +234,7 @@ def test_worker_that_cannot_start_says_so(caplog: pytest.LogCaptureFixture) -> N
     nothing: Any = None
     edge = Edge(
         predictions=nothing,
+        lean_routes={},
         framework=_never_called,
         tokens=None,
         announcer=Recorder().announcer,

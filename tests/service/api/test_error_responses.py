@@ -53,6 +53,22 @@ def test_refusals_say_when_to_come_back() -> None:
     assert seconds == {3, 4}
 
 
+def test_full_log_says_when_to_come_back() -> None:
+    """Its 503 asks for a little more patience than that of a full queue."""
+    answers = [error_answer(errors.PredictionLogFullError("no room"), "request-7") for _ in range(50)]
+    assert {answer.status for answer in answers} == {503}
+    assert {dict(answer.headers)[b"retry-after"] for answer in answers} == {b"5", b"6"}
+    assert orjson.loads(answers[0].body)["error"]["details"] == []
+    assert b"no room" not in answers[0].body
+
+
+def test_external_model_is_a_conflict() -> None:
+    """The route exists and the body may be good, but this service cannot predict with that model."""
+    answer = error_answer(errors.ExternalModelError("served elsewhere"), "request-7")
+    assert (answer.status, answer.headers) == (409, ())
+    assert orjson.loads(answer.body)["error"]["code"] == "external_model"
+
+
 def test_details_name_field_or_limit() -> None:
     """What a client can mend is told with its field."""
     cases = {

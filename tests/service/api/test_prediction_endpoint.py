@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.api.prediction_endpoint import prediction_route
-from tests.asgi import JSON_HEADERS, AsgiClient, Response, assert_error_body
+from service.bootstrap import build_app
+from service.prediction_log.ids import parse_id
+from service.settings import Settings
+from tests.asgi import JSON_HEADERS, AsgiClient, assert_error_body
+from tests.service.api.answers import logged, logged_predictions, metric, ok
 
 NUMBERS = {"height": 1.5, "girth": 11.0, "slope": -2.0}
 MIXED = {"income": 1500.5, "visits": 3, "colour": "red", "plan": "basic", "is_member": True}
@@ -22,22 +28,6 @@ SINGLE_KEYS = {
     "model_version",
     "latency_ms",
 }
-
-
-def metric(client: AsgiClient, name: str, **labels: str) -> float:
-    """Read one sample of the exposition."""
-    wanted = [f'{key}="{value}"' for key, value in labels.items()]
-    for line in client.get("/metrics").body.decode().splitlines():
-        if line.startswith(name) and all(label in line for label in wanted):
-            return float(line.rsplit(" ", 1)[1])
-    raise AssertionError(f"no sample of {name} with {labels}")
-
-
-def ok(response: Response) -> Any:
-    """Return the content of a good answer."""
-    assert response.status == 200, response.body
-    assert response.headers["content-type"] == "application/json"
-    return response.json()
 
 
 def test_single_prediction(client: AsgiClient) -> None:
@@ -205,6 +195,52 @@ def test_chunked_body_is_capped_and_timed(client: AsgiClient) -> None:
     assert response.headers["connection"] == "close"
     body = json.dumps({"features": NUMBERS}).encode()
     ok(client.call("POST", "/v1/models/numbers/predict", [body[:9], body[9:]], JSON_HEADERS))
+
+
+def test_prediction_is_in_the_log_before_it_is_answered(client: AsgiClient, settings: Settings) -> None:
+    """The spool holds ids, request id and body of what was answered."""
+    body = json.dumps({"batch": [NUMBERS, NUMBERS | {"slope": -2.5}]}).encode()
+    headers = (*JSON_HEADERS, ("x-request-id", "batch-of-two"))
+    answer = ok(client.post("/v1/models/numbers/predict/batch", body, headers))
+    record = logged_predictions(settings.log_dir, "batch-of-two")
+    assert record.key == ("numbers", "3")
+    assert [(one.request_id, one.caller, one.rows, one.body) for one in record.requests] == [
+        ("batch-of-two", "", 2, body)
+    ]
+    ids = [base64.urlsafe_b64decode(one["prediction_id"]) for one in answer["predictions"]]
+    assert b"".join(ids) == record.ids
+    assert [parse_id(one).class_index for one in ids] == [0, 0]
+    for one, shown in zip(ids, answer["predictions"], strict=True):
+        assert parse_id(one).confidence == pytest.approx(shown["confidence"], abs=1e-4)
+
+
+FULL_LOG = [("serve_and_count", 200, "ok", "dropped"), ("refuse", 503, "shed", "refused")]
+
+
+@pytest.mark.parametrize(("policy", "status", "outcome", "result"), FULL_LOG)
+def test_full_log_serves_and_counts_or_refuses(
+    settings: Settings, tmp_path: Path, policy: str, status: int, outcome: str, result: str
+) -> None:
+    """By policy a prediction that cannot be logged is answered and counted as dropped, or refused."""
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "00000000000000000001-a.spool").write_bytes(bytes(1_048_576))
+    changes = {"log_dir": tmp_path, "log_spool_max_bytes": 1_048_576, "log_full_policy": policy}
+    labels = {"model_name": "numbers", "outcome": outcome}
+    with AsgiClient(build_app(settings.model_copy(update=changes))) as full:
+        requests = metric(full, "ml_requests_total", **labels)
+        records = metric(full, "ml_prediction_log_records_total", result=result)
+        predicted = metric(full, "ml_predictions_total", model_name="numbers", predicted_class="ash")
+        single = full.post("/v1/models/numbers/predict", {"features": NUMBERS})
+        batch = full.post("/v1/models/numbers/predict/batch", {"batch": [NUMBERS] * 5})
+        assert [single.status, batch.status] == [status, status]
+        if status == 503:
+            assert_error_body(single, 503, "prediction_log_full")
+            assert single.headers["retry-after"] in {"5", "6"}
+        assert metric(full, "ml_requests_total", **labels) == requests + 2
+        assert metric(full, "ml_prediction_log_records_total", result=result) == records + 6
+        now = metric(full, "ml_predictions_total", model_name="numbers", predicted_class="ash")
+        assert now == predicted + (6 if status == 200 else 0)
+    assert logged(tmp_path) == []
 
 
 def test_requests_are_counted_before_they_are_answered(client: AsgiClient) -> None:

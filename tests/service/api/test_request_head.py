@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.api.request_head import PredictionQuery, read_head, read_prediction_query
+from service.api.request_head import PredictionQuery, read_head, read_prediction_query, refuse_query
 from service.errors import BadQueryError
 
 
@@ -49,3 +49,25 @@ def test_odd_queries(query: bytes) -> None:
     """Unknown, repeated, empty or wrong parameters are refused: an empty version would be no pin at all."""
     with pytest.raises(BadQueryError):
         read_prediction_query(query, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        (b"model_name=secret", "model_name"),
+        (b"a=1&b=2", "a"),
+        (b"a", "a"),
+        (b"=secret", ""),
+        (b"&", ""),
+        (b"n" * 999 + b"=1", "n" * 64),
+        (b"%00%ff=1", "%00%ff"),
+        (b"\xff=1", "ÿ"),
+    ],
+)
+def test_routes_without_parameters_refuse_any(query: bytes, name: str) -> None:
+    """The first one is named, shortened if need be, and its value is not shown."""
+    refuse_query(b"")
+    with pytest.raises(BadQueryError) as caught:
+        refuse_query(query)
+    assert caught.value.parameter == name
+    assert "secret" not in caught.value.message

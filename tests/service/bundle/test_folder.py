@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.bundle.folder import MANIFEST_MAX_BYTES, open_folder
+from service.bundle.folder import MANIFEST_MAX_BYTES, is_external, open_folder
 from service.bundle.manifest import BundleFile
 from service.errors import BundleError
 
@@ -60,3 +60,24 @@ def test_verified_file_is_at_its_start(tmp_path: Path) -> None:
     with open_folder(tmp_path) as folder, folder.open("golden.json") as file:
         folder.verify("golden.json", file, expected)
         assert file.read() == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b'{"external": true}', True),
+        (b'{"external": false}', False),
+        (b'{"external": "yes"}', False),
+        (b"{}", False),
+        (b"[]", False),
+        (b'{"external": tr', False),
+        (b"\xff\xff", False),
+        (None, False),
+    ],
+)
+def test_external_is_what_the_manifest_says(tmp_path: Path, content: bytes | None, expected: bool) -> None:
+    """A bundle that cannot be read is none, and fails later with its reason."""
+    if content is not None:
+        (tmp_path / "manifest.json").write_bytes(content)
+    assert is_external(tmp_path) is expected
+    assert not is_external(tmp_path / "nowhere")

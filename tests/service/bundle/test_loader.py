@@ -354,10 +354,92 @@ def test_estimator_of_another_scikit_learn_is_refused_unless_allowed(
     check_predictions(load_bundle(directory, allow_library_mismatch=True))
 
 
+def external(folder: Path) -> Path:
+    """Make an external bundle of a copy: its files and what the manifest says of an estimator are gone."""
+    directory = builders.copy_bundle(builders.NUMBERS, folder)
+    files = builders.read_json(directory / "manifest.json")["files"]
+    for name in ("golden.json", "model.joblib"):
+        (directory / name).unlink()
+        del files[name]
+    builders.change_manifest(directory, external=True, container=None, output=None, files=files)
+    return directory
+
+
+def test_bundle_of_before_external_ones_is_loaded(tmp_path: Path) -> None:
+    """Its manifest has none of the entries that came later."""
+    directory = builders.copy_bundle(builders.NUMBERS, tmp_path)
+    content = builders.read_json(directory / "manifest.json")
+    for name in ("external", "store_features"):
+        del content[name]
+    (directory / "manifest.json").write_text(json.dumps(content))
+    bundle = load_bundle(directory)
+    check_predictions(bundle)
+    assert (bundle.manifest.external, bundle.manifest.store_features) == (False, True)
+
+
+def test_external_bundle_is_described_and_cannot_be_loaded(tmp_path: Path) -> None:
+    """Everything that it has is checked; there is no estimator to load."""
+    directory = external(tmp_path)
+    description = describe_bundle(directory)
+    assert description.key == ModelKey("numbers", "3")
+    assert description.golden is None
+    assert [feature.name for feature in description.signature.features] == ["height", "girth", "slope"]
+    with pytest.raises(BundleError) as caught:
+        load_bundle(directory)
+    assert caught.value.reason == "manifest"
+    assert str(caught.value) == (
+        f"{directory / 'manifest.json'}: is of an external model: there is no estimator to load"
+    )
+
+
+def add_model(directory: Path) -> None:
+    """List a model in the manifest of an external bundle, and put it there."""
+    builders.replace_file(directory, "model.joblib", b"")
+
+
+EXTERNAL_DAMAGES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
+    "a model": (add_model, "manifest", "manifest.json", "a file that no external bundle has: model.joblib"),
+    "golden requests": (lambda d: (d / "golden.json").touch(), "manifest", "golden.json", "is not listed"),
+    "truncated": (truncate("reference.json"), "hash", "reference.json", "bytes, the manifest says"),
+    "a call": (
+        lambda d: builders.change_manifest(d, container="array"),
+        "manifest",
+        "manifest.json",
+        "container and output belong to a model with an estimator",
+    ),
+    "not external": (
+        lambda d: builders.change_manifest(d, external=False),
+        "manifest",
+        "manifest.json",
+        "container and output belong to a model with an estimator",
+    ),
+    "half of it": (
+        lambda d: builders.change_manifest(d, external=False, container="array", output="argmax"),
+        "manifest",
+        "manifest.json",
+        "does not list the file: golden.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", EXTERNAL_DAMAGES)
+def test_damaged_external_bundle_is_refused_with_one_line(damage: str, tmp_path: Path) -> None:
+    """As any other."""
+    apply, reason, file, text = EXTERNAL_DAMAGES[damage]
+    directory = external(tmp_path)
+    apply(directory)
+    with pytest.raises(BundleError) as caught:
+        describe_bundle(directory)
+    assert caught.value.reason == reason
+    assert str(caught.value).startswith(f"{directory / file}: ")
+    assert text in caught.value.message
+
+
 def test_description_unpickles_nothing(tmp_path: Path) -> None:
     """A bundle of unknown origin can be looked at."""
     directory = builders.copy_bundle(builders.NUMBERS, tmp_path)
     builders.replace_file(directory, "model.joblib", pickle.dumps(Canary(tmp_path / "ran")))
     description = describe_bundle(directory)
+    assert description.golden is not None
     assert [feature.name for feature in description.signature.features] == ["height", "girth", "slope"]
     assert not (tmp_path / "ran").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from service.events import ModelKey
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def shelf(folder: Path, *bundles: str, routing: str | None = None) -> Path:
-    """Make a bundle directory with empty bundles."""
-    for bundle in bundles:
+def shelf(folder: Path, *bundles: str, routing: str | None = None, external: tuple[str, ...] = ()) -> Path:
+    """Make a bundle directory with empty bundles; the external ones have a manifest that says so."""
+    for bundle in (*bundles, *external):
         (folder / bundle).mkdir(parents=True)
+        if bundle in external:
+            (folder / bundle / "manifest.json").write_text(json.dumps({"external": True}))
     if routing is not None:
         (folder / "routing.toml").write_text(routing)
     return folder
@@ -51,6 +54,35 @@ def test_file_decides(tmp_path: Path) -> None:
     routing = read_routing(shelf(tmp_path, "b/2", "b/11", "a/3", "c/5", routing=text))
     assert routing.stable == {"a": "3", "b": "2", "c": "5"}
     assert routing.default_model == "b"
+
+
+def test_external_model_has_a_stable_version_but_is_no_default(tmp_path: Path) -> None:
+    """A request that names no model must find one that can answer."""
+    routing = read_routing(shelf(tmp_path, "b/2", "c/1", external=("a/3", "a/4")))
+    assert routing.stable == {"a": "4", "b": "2", "c": "1"}
+    assert routing.default_model == "b"
+
+
+def test_stable_version_decides_whether_a_model_is_external(tmp_path: Path) -> None:
+    """A version that is not asked does not count."""
+    shelf(tmp_path, "a/1", "b/1", external=("a/2",), routing='[models.a]\nstable = "1"\n')
+    assert read_routing(tmp_path).default_model == "a"
+    (tmp_path / "routing.toml").unlink()
+    assert read_routing(tmp_path).default_model == "b"
+
+
+def test_without_a_model_that_answers_there_is_no_default(tmp_path: Path) -> None:
+    """The service may watch nothing but other software."""
+    routing = read_routing(shelf(tmp_path, external=("a/3", "b/1")))
+    assert routing.default_model is None
+    assert routing.stable == {"a": "3", "b": "1"}
+
+
+def test_external_model_may_not_be_named_as_the_default(tmp_path: Path) -> None:
+    """The line says why, rather than that each request fails."""
+    shelf(tmp_path, "b/2", external=("a/3",), routing='default_model = "a"\n')
+    with pytest.raises(SettingsError, match=r"default_model: .*/a/3 is external, so it answers no request"):
+        read_routing(tmp_path)
 
 
 @pytest.mark.parametrize(

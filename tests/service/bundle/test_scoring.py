@@ -9,18 +9,15 @@ import numpy as np
 import pytest
 
 from service.bundle.loader import load_bundle
-from service.bundle.reference import FeatureReference, Reference, TextNovelty
+from service.bundle.reference import FeatureReference, Reference
 from service.bundle.scoring import (
     OUTPUT_NOT_FINITE,
     OUTPUT_OK,
     OUTPUT_OUT_OF_BOUNDS,
     Scorer,
-    TextNoveltyScorer,
-    known_word_share,
-    words_of,
 )
 from service.bundle.signature import Feature, Signature
-from service.events import IN_DISTRIBUTION, OUT_BY_CATEGORY, OUT_BY_NOVELTY, OUT_BY_RANGE
+from service.events import IN_DISTRIBUTION, OUT_BY_CATEGORY, OUT_BY_RANGE
 from tests.builders import MIXED, REGRESSION, TEXTS, VERSION, bundle_dir
 
 
@@ -169,34 +166,6 @@ def test_one_row_scores_as_in_company() -> None:
                 assert (one is None) == (other is None)
                 if one is not None and other is not None:
                     assert one == pytest.approx(other, abs=1e-12)
-
-
-def test_text_novelty_adds_two_signs() -> None:
-    """Doubt and unknown words add up; either alone may not be enough."""
-    novelty = TextNovelty(
-        vocabulary=("lost", "my", "saw"),
-        confidence_mean=0.75,
-        confidence_stddev=0.125,
-        known_words_mean=0.75,
-        known_words_stddev=0.25,
-        threshold=-2.5,
-    )
-    made = TextNoveltyScorer(novelty)
-    assert made.score(np.array([0.5]), np.array([0.5])).tolist() == [-3.0]
-    confidences = np.array([0.75, 0.5, 0.5])
-    assert made.is_novel(["lost my saw", "lost my saw", "lost quarks"], confidences).tolist() == [
-        False,
-        False,
-        True,
-    ]
-
-
-def test_words() -> None:
-    """Words are lower-cased runs of letters, digits and underscores; an empty text knows none."""
-    assert words_of("It's 5 o'clock, Über_all!") == ["it", "s", "5", "o", "clock", "über_all"]
-    assert known_word_share("?!", frozenset({"a"})) == 0.0
-    assert known_word_share("a A b", frozenset({"a"})) == pytest.approx(2 / 3)
-    assert OUT_BY_NOVELTY == 3
 
 
 def test_fill_stands_in_for_a_missing_value() -> None:

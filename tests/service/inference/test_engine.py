@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from service.errors import ClientGoneError, DeadlineError, QueueFullError
+from service.errors import ClientGoneError, DeadlineError, PredictionLogFullError, QueueFullError
 from service.events import PredictionsServed, QueueChanged
 from service.inference.engine import Engine
-from service.inference.jobs import Segment
+from service.inference.jobs import PredictedRows
 from service.inference.models import ServedModel
-from tests.fakes import FakeEstimator, Recorder, make_served_model
+from tests.fakes import FakeEstimator, Recorder, make_request, make_served_model
 
 Row = tuple[float, float]
 GATE_SECONDS = 10.0
@@ -49,7 +49,7 @@ async def running_engine(recorder: Recorder, **limits: float) -> AsyncIterator[E
         "deadline_seconds": GATE_SECONDS,
         "stall_seconds": 60.0,
     }
-    engine = Engine(recorder.announcer, **(values | limits))
+    engine = Engine(recorder.announcer, recorder.record, **(values | limits))
     engine.start()
     try:
         yield engine
@@ -66,11 +66,11 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 def ask(
     engine: Engine, model: ServedModel, rows: int, disconnect: Callable[[], Awaitable[None]] = forever
-) -> asyncio.Task[list[Segment]]:
+) -> asyncio.Task[PredictedRows]:
     """Start a request of so many rows."""
     content: list[Any] = [(0.75, 1.0)] * rows
     kind: Any = "single" if rows == 1 else "batch"
-    return asyncio.ensure_future(engine.predict(model, content, kind, disconnect))
+    return asyncio.ensure_future(engine.predict(model, content, kind, make_request(rows), disconnect))
 
 
 def test_answers_every_request() -> None:
@@ -82,11 +82,15 @@ def test_answers_every_request() -> None:
         model = make_served_model(estimator)
         async with running_engine(recorder, queue_rows=100) as engine:
             shares = [number / 64 for number in range(32, 64)]
-            tasks = [engine.predict(model, [(share, 1.0)], "single", forever) for share in shares]
+            tasks = [
+                engine.predict(model, [(share, 1.0)], "single", make_request(), forever) for share in shares
+            ]
             answers = await asyncio.gather(*tasks)
-        for share, (segment,) in zip(shares, answers, strict=True):
+        for share, answer in zip(shares, answers, strict=True):
+            (segment,) = answer.segments
             assert segment.result.confidences is not None
             assert segment.result.confidences[segment.start] == share
+        assert len({prediction_id for answer in answers for prediction_id in answer.prediction_ids}) == 32
         assert sum(estimator.calls) == 32
         assert len(estimator.calls) < 32
         assert max(estimator.calls) <= 4
@@ -131,8 +135,9 @@ def test_large_batch_is_admitted_when_nothing_waits() -> None:
             with pytest.raises(QueueFullError):
                 await ask(engine, model, 20)
             gate.opened.set()
-            segments = await large
-        assert sum(segment.stop - segment.start for segment in segments) == 20
+            predicted = await large
+        assert sum(segment.stop - segment.start for segment in predicted.segments) == 20
+        assert len(predicted.prediction_ids) == 20
         assert max(estimator.calls) == 4
 
     asyncio.run(scenario())
@@ -177,6 +182,28 @@ def test_gone_client_frees_its_place() -> None:
     asyncio.run(scenario())
 
 
+def test_log_that_refuses_ends_requests_and_not_the_engine() -> None:
+    """Requests of one micro-batch all get the log's error; the next ones are answered."""
+
+    async def scenario() -> None:
+        recorder = Recorder().listen(PredictionsServed)
+        gate = Gate()
+        model = make_served_model(FakeEstimator(gate.wait))
+        async with running_engine(recorder) as engine:
+            recorder.record_error = PredictionLogFullError("full")
+            tasks = [ask(engine, model, 1) for _ in range(3)]
+            gate.opened.set()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(result) for result in results} == {PredictionLogFullError}
+            assert engine.rows_waiting == 0
+            recorder.record_error = None
+            answer = await ask(engine, model, 2)
+            assert list(answer.prediction_ids) == ["id-0", "id-1"]
+        assert len(recorder.of(PredictionsServed)) == 1
+
+    asyncio.run(scenario())
+
+
 def test_queue_gauge_follows_rows_that_nobody_waits_for() -> None:
     """Rows that came during a call are shown as waiting; those that expired before the next one are not."""
 
@@ -216,8 +243,14 @@ def test_hanging_model_shows_in_liveness() -> None:
     async def scenario() -> None:
         gate = Gate()
         model = make_served_model(FakeEstimator(gate.wait))
+        recorder = Recorder()
         engine = Engine(
-            Recorder().announcer, queue_rows=8, micro_batch_rows=4, deadline_seconds=60.0, stall_seconds=60.0
+            recorder.announcer,
+            recorder.record,
+            queue_rows=8,
+            micro_batch_rows=4,
+            deadline_seconds=60.0,
+            stall_seconds=60.0,
         )
         assert not engine.is_alive
         engine.start()
@@ -246,8 +279,14 @@ def test_engine_made_before_a_fork_lives_after_it() -> None:
         await engine.stop()
         return 0 if alive else 3
 
+    recorder = Recorder()
     engine = Engine(
-        Recorder().announcer, queue_rows=8, micro_batch_rows=4, deadline_seconds=60.0, stall_seconds=60.0
+        recorder.announcer,
+        recorder.record,
+        queue_rows=8,
+        micro_batch_rows=4,
+        deadline_seconds=60.0,
+        stall_seconds=60.0,
     )
     model = make_served_model()
     child = os.fork()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.errors import InvalidInputError, PredictionError
+from service.errors import InvalidInputError, PredictionError, PredictionLogFullError
 from service.events import IN_DISTRIBUTION, OUT_BY_RANGE, InvalidOutputSeen, MicroBatchRun, PredictionsServed
 from service.inference.jobs import Job
 from service.inference.micro_batch import run_micro_batch
@@ -46,7 +46,7 @@ def test_each_request_gets_its_own_rows(recorder: Recorder) -> None:
         make_job(model=model, values=[(0.625, 1.0), (0.125, None)], kind="batch"),
         make_job(model=model, values=[(0.875, 1.0)]),
     ]
-    assert run_micro_batch(whole(*jobs), recorder.announcer) == jobs
+    assert run_micro_batch(whole(*jobs), recorder.announcer, recorder.record) == jobs
     assert [confidences(job) for job in jobs] == [[0.75], [0.625, 0.875], [0.875]]
     assert estimator.calls == [4]
     (served,) = recorder.of(PredictionsServed)
@@ -62,9 +62,11 @@ def test_rows_are_announced_once_when_their_request_is_complete(recorder: Record
     model = make_served_model()
     batch = make_job(model=model, values=[(0.5625, 1), (0.75, 1), (0.875, 1)], kind="batch")
     single = make_job(model=model, values=[(0.625, 1)])
-    assert run_micro_batch([Slice(batch, 0, 2)], recorder.announcer) == []
+    assert run_micro_batch([Slice(batch, 0, 2)], recorder.announcer, recorder.record) == []
     assert not recorder.of(PredictionsServed)
-    assert run_micro_batch([Slice(single, 0, 1), Slice(batch, 2, 3)], recorder.announcer) == [single, batch]
+    assert run_micro_batch(
+        [Slice(single, 0, 1), Slice(batch, 2, 3)], recorder.announcer, recorder.record
+    ) == [single, batch]
     (served,) = recorder.of(PredictionsServed)
     assert served.confidences.tolist() == [0.625, 0.5625, 0.75, 0.875]
     assert served.rows == [*single.rows, *batch.rows]
@@ -75,7 +77,7 @@ def test_job_that_ended_meanwhile_is_not_counted(recorder: Recorder) -> None:
     model = make_served_model()
     late, fine = make_job(model=model), make_job(model=model)
     late.claim()
-    assert run_micro_batch(whole(late, fine), recorder.announcer) == [fine]
+    assert run_micro_batch(whole(late, fine), recorder.announcer, recorder.record) == [fine]
     (served,) = recorder.of(PredictionsServed)
     assert len(served.rows) == 1
 
@@ -89,7 +91,7 @@ def test_bad_row_fails_alone(recorder: Recorder) -> None:
 
     model = make_served_model(FakeEstimator(fail_on_nine))
     good, bad, other = (make_job(model=model, values=[(value, 1)]) for value in (0.75, 9, 0.625))
-    assert run_micro_batch(whole(good, bad, other), recorder.announcer) == [good, bad, other]
+    assert run_micro_batch(whole(good, bad, other), recorder.announcer, recorder.record) == [good, bad, other]
     assert good.error is None
     assert other.error is None
     assert isinstance(bad.error, PredictionError)
@@ -103,7 +105,7 @@ def test_log_of_a_failure_holds_no_values(recorder: Recorder, caplog: pytest.Log
         raise ValueError(f"unknown value {inputs[0][0]}")
 
     model = make_served_model(FakeEstimator(fail))
-    run_micro_batch(whole(make_job(model=model, values=[(0.8125, 1)])), recorder.announcer)
+    run_micro_batch(whole(make_job(model=model, values=[(0.8125, 1)])), recorder.announcer, recorder.record)
     (record,) = caplog.records
     line = JsonFormatter().format(record)
     assert "raised ValueError" in line
@@ -122,7 +124,7 @@ def test_requests_that_ended_are_not_tried_alone(recorder: Recorder) -> None:
     estimator = FakeEstimator(fail)
     model = make_served_model(estimator)
     first, late = make_job(model=model), make_job(model=model)
-    assert run_micro_batch(whole(first, late), recorder.announcer) == [first]
+    assert run_micro_batch(whole(first, late), recorder.announcer, recorder.record) == [first]
     assert estimator.calls == [2, 1]
 
 
@@ -133,7 +135,7 @@ def test_model_that_wants_to_exit_fails_its_request(recorder: Recorder) -> None:
         raise SystemExit(3)
 
     job = make_job(model=make_served_model(FakeEstimator(leave)))
-    assert run_micro_batch(whole(job), recorder.announcer) == [job]
+    assert run_micro_batch(whole(job), recorder.announcer, recorder.record) == [job]
     assert isinstance(job.error, PredictionError)
 
 
@@ -148,7 +150,7 @@ def test_output_that_is_not_finite_never_leaves(recorder: Recorder) -> None:
 
     model = make_served_model(NanEstimator())
     bad, good = make_job(model=model, values=[(9, 1)]), make_job(model=model, values=[(0.75, 1)])
-    run_micro_batch(whole(bad, good), recorder.announcer)
+    run_micro_batch(whole(bad, good), recorder.announcer, recorder.record)
     assert isinstance(bad.error, PredictionError)
     assert good.error is None
     assert [event.reason for event in recorder.of(InvalidOutputSeen)] == ["nan"]
@@ -163,7 +165,7 @@ def test_failure_on_values_far_outside_is_the_inputs(recorder: Recorder) -> None
 
     model = make_served_model(FakeEstimator(overflow))
     job = make_job(model=model, values=[(0.5, 1), (1e25, 1)], kind="batch")
-    run_micro_batch(whole(job), recorder.announcer)
+    run_micro_batch(whole(job), recorder.announcer, recorder.record)
     assert isinstance(job.error, InvalidInputError)
     assert [one.field for one in job.error.violations] == ["batch[1].x"]
 
@@ -172,7 +174,92 @@ def test_rows_outside_the_reference_are_flagged(recorder: Recorder) -> None:
     """A value beyond the reference's range is served and flagged; a missing one is not out of range."""
     model = make_served_model()
     run_micro_batch(
-        whole(make_job(model=model, values=[(11, 1), (10, 1), (-10, None)], kind="batch")), recorder.announcer
+        whole(make_job(model=model, values=[(11, 1), (10, 1), (-10, None)], kind="batch")),
+        recorder.announcer,
+        recorder.record,
     )
     (served,) = recorder.of(PredictionsServed)
     assert served.distribution.tolist() == [OUT_BY_RANGE, IN_DISTRIBUTION, IN_DISTRIBUTION]
+
+
+def test_each_row_gets_its_id_before_it_is_announced(recorder: Recorder) -> None:
+    """Ids are those of the record, request by request; the record holds whose rows they are."""
+    model = make_served_model()
+    single = make_job(model=model)
+    batch = make_job(model=model, rows=2, kind="batch")
+    run_micro_batch(whole(single, batch), recorder.announcer, recorder.record)
+    assert (single.prediction_ids, batch.prediction_ids) == (["id-0"], ["id-1", "id-2"])
+    (served,) = recorder.recorded
+    assert served is recorder.of(PredictionsServed)[0]
+    assert [one.rows for one in served.requests] == [1, 2]
+
+
+def test_what_cannot_be_recorded_is_not_answered(recorder: Recorder) -> None:
+    """A log that refuses ends the requests with its own error, and nothing counts as served."""
+    recorder.record_error = PredictionLogFullError("full")
+    job = make_job()
+    assert run_micro_batch(whole(job), recorder.announcer, recorder.record) == [job]
+    assert job.error is recorder.record_error
+    assert not recorder.of(PredictionsServed)
+
+
+def test_log_that_raises_anything_else_ends_no_thread(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistake in the log fails the requests at hand and is logged."""
+    recorder.record_error = ZeroDivisionError("a mistake")
+    job = make_job()
+    assert run_micro_batch(whole(job), recorder.announcer, recorder.record) == [job]
+    assert isinstance(job.error, PredictionError)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_ids_follow_their_rows_past_a_request_that_fails(recorder: Recorder) -> None:
+    """What is recorded is what is answered, row by row, also where one in the middle drops out."""
+
+    class NanEstimator(FakeEstimator):
+        def predict_proba(self, inputs: Any) -> Any:
+            result = super().predict_proba(inputs)
+            result[np.asarray(inputs)[:, 0] == 9] = math.nan
+            return result
+
+    model = make_served_model(NanEstimator())
+    first = make_job(model=model, values=[(0.5625, 1), (0.0625, 1)], kind="batch")
+    bad = make_job(model=model, values=[(9, 1)])
+    longer = make_job(model=model, values=[(0.625, 1), (11, 1), (0.125, 1)], kind="batch")
+    last = make_job(model=model, values=[(0.875, 1)])
+    slices = [*whole(first, bad), Slice(longer, 0, 2)]
+    assert run_micro_batch(slices, recorder.announcer, recorder.record) == [first, bad]
+    slices = [Slice(longer, 2, 3), *whole(last)]
+    assert run_micro_batch(slices, recorder.announcer, recorder.record) == [longer, last]
+    assert [list(job.prediction_ids) for job in (first, bad, longer, last)] == [
+        ["id-0", "id-1"],
+        [],
+        ["id-2", "id-3", "id-4"],
+        ["id-5"],
+    ]
+    one, two = recorder.recorded
+    assert one.class_indices is not None
+    assert two.class_indices is not None
+    assert (one.class_indices.tolist(), two.class_indices.tolist()) == ([1, 0], [1, 1, 0, 1])
+    assert two.confidences is not None
+    assert two.confidences.tolist() == [0.625, 1.0, 0.875, 0.875]
+    assert two.distribution.tolist() == [IN_DISTRIBUTION, OUT_BY_RANGE, IN_DISTRIBUTION, IN_DISTRIBUTION]
+    assert two.rows == [*longer.rows, *last.rows]
+    assert list(two.requests) == [longer.request, last.request]
+    assert {len(served.distribution.tobytes()) for served in (one, two)} == {2, 4}
+
+
+def test_batch_as_long_as_another_micro_batch_keeps_its_own_scores(recorder: Recorder) -> None:
+    """Two rows from two calls of the model are not the two rows of the first call."""
+    model = make_served_model()
+    single = make_job(model=model, values=[(0.625, 1)])
+    batch = make_job(model=model, values=[(0.125, 1), (0.875, 1)], kind="batch")
+    run_micro_batch([*whole(single), Slice(batch, 0, 1)], recorder.announcer, recorder.record)
+    run_micro_batch([Slice(batch, 1, 2)], recorder.announcer, recorder.record)
+    served = recorder.recorded[1]
+    assert served.class_indices is not None
+    assert served.class_indices.tolist() == [0, 1]
+    assert served.confidences is not None
+    assert served.confidences.tolist() == [0.875, 0.875]
+    assert recorder.recorded[0].class_indices.tolist() == [1]  # type: ignore[union-attr]  # a classifier

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client.utils import floatToGoString
 
 from service.bundle.reference import FeatureReference
 from service.events import ModelKey
 from service.observability.binning import FeatureBinner
 from service.observability.constants import Constants, Roles, prediction_bins
+from service.prediction_log.outcomes import SCORE_BOUNDS
 from tests.service.observability.counted_bundles import (
     BUNDLES,
     REGRESSION,
@@ -43,7 +47,8 @@ def test_version_with_a_role_has_its_constants(bundle_dir: Path) -> None:
     text = Constants(bundle_dir, stable(TABULAR.key)).text(())
     series = parsed(text)
     features = {name: value for name, value in series.items() if "feature=" in name}
-    assert {name: value for name, value in series.items() if name not in features} == {
+    bins = {name for name in series if name.startswith("ml_score_bin")}
+    assert {name: value for name, value in series.items() if name not in {*features, *bins}} == {
         f"ml_model_info{{framework=scikit-learn 1.9.1,{LOANS},role=stable,sha256={'5e' * 32}}}": 1,
         f"ml_objective{{{LOANS},signal=accuracy}}": 0.87,
         f"ml_objective{{{LOANS},signal=latency_p95_seconds}}": 0.05,
@@ -80,6 +85,47 @@ def test_regression_has_bins_of_its_prediction(bundle_dir: Path) -> None:
         f"ml_prediction_bin_reference_ratio{{bin=1e+06,{prices}}}": 7.5 / 28,
         f"ml_prediction_bin_reference_ratio{{bin=+Inf,{prices}}}": 8.5 / 28,
     }
+
+
+def test_regression_has_the_unit_of_its_errors(bundle_dir: Path) -> None:
+    """The spread of the target; a classifier has none."""
+    spread = REGRESSION.reference.model_copy(update={"target_stddev": 31.25})
+    write_bundle(bundle_dir, replace(REGRESSION, reference=spread))
+    series = parsed(Constants(bundle_dir, stable(*(bundle.key for bundle in BUNDLES))).text(()))
+    assert {name: value for name, value in series.items() if "stddev" in name} == {
+        "ml_target_reference_stddev{model_name=prices,model_version=1}": 31.25
+    }
+
+
+def test_bounds_of_the_score_join_with_its_buckets(bundle_dir: Path) -> None:
+    """Each upper bound is written as the `le` of a bucket, and is the lower bound of the next."""
+    write_bundle(bundle_dir, replace(TABULAR, key=ModelKey("loans", "8")))
+    series = parsed(Constants(bundle_dir, stable(TABULAR.key, ModelKey("loans", "8"))).text(()))
+    bins = [name.removeprefix("ml_score_bin{") for name in series if name.startswith("ml_score_bin")]
+    pairs = [tuple(part.partition("=")[2] for part in name.rstrip("}").split(",")) for name in bins]
+    upper = [floatToGoString(bound) for bound in (*SCORE_BOUNDS, math.inf)]
+    assert pairs == list(zip(["-Inf", *upper], upper, strict=False))
+    assert {series[f"ml_score_bin{{{name}"] for name in bins} == {1.0}
+
+
+def test_without_a_binary_model_the_score_has_no_bounds(bundle_dir: Path) -> None:
+    """Nothing would be joined with them."""
+    assert "ml_score_bin" not in Constants(bundle_dir, stable(TEXT.key, REGRESSION.key)).text(())
+
+
+def test_external_version_is_known_by_its_signature(bundle_dir: Path) -> None:
+    """It has no estimator whose hash could tell it from another."""
+    write_bundle(
+        bundle_dir,
+        TABULAR,
+        external=True,
+        container=None,
+        output=None,
+        framework="external",
+        files={"signature.json": {"size_bytes": 5, "sha256": "3a" * 32}},
+    )
+    series = parsed(Constants(bundle_dir, stable(TABULAR.key)).text(()))
+    assert f"ml_model_info{{framework=external,{LOANS},role=stable,sha256={'3a' * 32}}}" in series
 
 
 def test_version_that_lost_its_role_keeps_its_constants(bundle_dir: Path) -> None:

@@ -12,11 +12,13 @@ import pytest
 
 from service.events import (
     Announcer,
+    GroundTruthRefused,
     HttpRequestFinished,
     HttpRequestStarted,
     InvalidOutputSeen,
     ModelKey,
     ModelRequestFinished,
+    PredictionLogWritten,
     PredictionsServed,
 )
 from service.observability import metrics_dir, slots
@@ -39,7 +41,12 @@ def settings(folder: Path) -> Settings:
     """Count in `folder`, beside one bundle that cannot be read."""
     broken = folder / "bundles" / "broken" / "4"
     broken.mkdir(parents=True, exist_ok=True)
-    return Settings(metrics_dir=folder / "metrics", bundle_dir=folder / "bundles", log_requests="none")
+    return Settings(
+        metrics_dir=folder / "metrics",
+        log_dir=folder / "log",
+        bundle_dir=folder / "bundles",
+        log_requests="none",
+    )
 
 
 def count_as_worker(folder: Path, slot: int, *, killed: bool) -> None:
@@ -58,6 +65,8 @@ def count_as_worker(folder: Path, slot: int, *, killed: bool) -> None:
             )
         )
         announcer.announce(ModelRequestFinished(TABULAR.key, "ok", "single", 0.25))
+        announcer.announce(PredictionLogWritten(1, "spooled"))
+        announcer.announce(GroundTruthRefused(TABULAR.key, 2))
         announcer.announce(HttpRequestFinished("POST", "/v1/predict", 200, 0.25))
     if killed:
         os._exit(9)
@@ -85,6 +94,8 @@ def test_counts_of_all_processes_add_up(tmp_path: Path) -> None:
     assert series[f"ml_request_duration_seconds_sum{{kind=single,{loans}}}"] == 2.25
     assert series["http_requests_total{handler=/v1/predict,method=POST,status=200}"] == 9
     assert series["http_requests_in_progress{}"] == 0
+    assert series["ml_prediction_log_records_total{result=spooled}"] == 9
+    assert series[f"ml_ground_truth_total{{{loans},result=invalid}}"] == 18
     # The killed worker may take its last flush of bins with it, and nothing else.
     assert 6 <= series[f"ml_feature_bin_total{{bin=red,feature=colour,{loans}}}"] <= 9
     assert {path.name for path in tmp_path.glob("*.db")} == {

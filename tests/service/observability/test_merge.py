@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.observability.merge import Merger
-from service.observability.metric_names import METRICS, Metric
+from service.observability.metric import Metric
+from service.observability.metric_names import METRICS
 from service.observability.value_files import ValueFiles
 from tests.service.observability.counted_bundles import parsed, scraped
 
@@ -83,6 +84,51 @@ def test_other_folder_starts_from_nothing(tmp_path: Path) -> None:
     merger = Merger()
     merger.merge(old)
     assert parsed(merger.merge(new).text) == {"ml_apples_total{sort=new}": 4.0}
+
+
+def test_folders_add_up(tmp_path: Path) -> None:
+    """Files of the same name in two folders are two files: those of a worker, and those of the drainer."""
+    workers, totals = tmp_path / "workers", tmp_path / "totals"
+    merger = Merger()
+    for folder, seed in ((workers, 3), (totals, 4)):
+        folder.mkdir()
+        fill(folder, 0, seed)
+    both = parsed(merger.merge(workers, totals).text)
+    alone = [parsed(Merger().merge(folder).text) for folder in (workers, totals)]
+    assert both.keys() == alone[0].keys() | alone[1].keys()
+    sums = {name for name in both if METRICS.get(name.split("{")[0], COUNTER).fold == "sum"}
+    for name in sums:
+        assert both[name] == pytest.approx(sum(one.get(name, 0.0) for one in alone), rel=1e-12)
+    for name in both.keys() - sums:
+        assert both[name] == max(one.get(name, 0.0) for one in alone)
+    assert len(both) > len(sums) > 500
+
+
+def test_folders_change_independently(tmp_path: Path) -> None:
+    """What is remembered of one folder is not taken for the other, and either may come later, or go."""
+    workers, totals = tmp_path / "workers", tmp_path / "totals"
+    workers.mkdir()
+    files = ValueFiles(workers, 0)
+    files.value(COUNTER, "boskoop").add(3)
+    merger = Merger()
+    assert parsed(merger.merge(workers, totals).text) == {"ml_apples_total{sort=boskoop}": 3.0}
+    totals.mkdir()
+    ValueFiles(totals, 0).value(COUNTER, "elstar").add(40)
+    ValueFiles(totals, 0).value(COUNTER, "boskoop").add(50)
+    files.value(COUNTER, "boskoop").add(1)
+    expected = {"ml_apples_total{sort=boskoop}": 54.0, "ml_apples_total{sort=elstar}": 40.0}
+    assert parsed(merger.merge(workers, totals).text) == expected
+    shutil.rmtree(workers)
+    assert parsed(merger.merge(workers, totals).text) == expected | {"ml_apples_total{sort=boskoop}": 50.0}
+
+
+def test_bad_files_of_every_folder_are_counted(tmp_path: Path) -> None:
+    """Neither folder hides what is wrong in the other."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "counter_w0.db").write_bytes(b"")
+    merged = Merger().merge(tmp_path / "a", tmp_path / "b")
+    assert (merged.files, merged.bad_files) == (0, 2)
 
 
 @pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE.keys())

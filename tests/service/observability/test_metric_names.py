@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.bundle.objectives import REQUEST_DURATION_BOUNDS
-from service.observability.metric_names import METRICS, Metric
+from service.observability.metric import Metric
+from service.observability.metric_names import METRICS
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "metrics.md"
@@ -18,6 +19,7 @@ GRAMMAR = re.compile(r"(http|ml|plumbline)_[a-z]+(_[a-z]+)*")
 LABELS = {
     *("model_name", "model_version", "role", "outcome", "reason", "feature", "field", "bin", "kind", "stage"),
     *("predicted_class", "signal", "sha256", "framework", "handler", "method", "status", "listener", "slot"),
+    *("result", "class", "aspect", "actual", "predicted", "lower", "upper"),
 }
 
 

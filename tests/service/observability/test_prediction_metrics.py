@@ -12,6 +12,7 @@ import pytest
 from service.errors import BUNDLE_FAILURES, Violation
 from service.events import (
     IN_DISTRIBUTION,
+    NOT_JUDGED,
     OTHER_MODEL,
     OUT_BY_CATEGORY,
     OUT_BY_NOVELTY,
@@ -111,6 +112,15 @@ def test_request_for_an_unknown_model_makes_no_series(
     announce(ModelRequestFinished(key, "rejected", "single", 0.1))
     assert moved(tmp_path) == {"ml_requests_total{model_name=other,model_version=other,outcome=rejected}": 1}
     assert scraped(tmp_path).keys() == before
+
+
+def test_row_that_nobody_judged_is_neither_in_nor_out(tmp_path: Path, announce: Announce) -> None:
+    """A prediction made elsewhere that came without features counts by its class, and nowhere else."""
+    event = PredictionsServed(
+        TABULAR.key, [], np.array([1]), None, None, np.array([NOT_JUDGED], dtype=np.int8)
+    )
+    announce(event)
+    assert moved(tmp_path) == {f"ml_predictions_total{{{LOANS},predicted_class=true}}": 1}
 
 
 @pytest.mark.parametrize("repeats", [1, 2, 5])

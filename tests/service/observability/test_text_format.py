@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.observability.metric_names import Metric
+from service.observability.metric import Metric
 from service.observability.text_format import family, sample_line
 
 PEARS = Metric("ml_pears", "gauge", 'A "pear" \\ or\ntwo.', ("sort", "tree"))

@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.bundle.reference import number_label
-from service.observability.metric_names import METRICS, Metric
+from service.observability.metric import Metric
+from service.observability.metric_names import METRICS
 from service.observability.value_files import ValueFiles
 from tests.service.observability.counted_bundles import parsed
 
@@ -35,6 +36,21 @@ def test_numbers_exist_at_zero(tmp_path: Path) -> None:
     """A series is there before its first event, so that no increase is missed."""
     ValueFiles(tmp_path, 0).value(COUNTER, "boskoop")
     assert by_library(tmp_path) == {"ml_apples_total{sort=boskoop}": 0.0}
+
+
+def test_numbers_that_nobody_asked_for_are_told(tmp_path: Path) -> None:
+    """Whoever goes on in the files of another process knows what is left of it."""
+    files = ValueFiles(tmp_path, 0)
+    files.value(COUNTER, "boskoop")
+    files.histogram(HISTOGRAM, "blue")
+    assert not files.has_others()
+    again = ValueFiles(tmp_path, 0)
+    again.histogram(HISTOGRAM, "blue")
+    assert not again.has_others()
+    again.value(COUNTER, "gala")
+    assert again.has_others()
+    again.value(COUNTER, "boskoop")
+    assert not again.has_others()
 
 
 def test_added_amounts_are_read_back_by_the_library(tmp_path: Path) -> None:
@@ -125,6 +141,25 @@ def test_arrays_and_single_values_fall_in_the_same_buckets(tmp_path: Path) -> No
     for name, count in series.items():
         if "sort=single" in name:
             assert series[name.replace("sort=single", "sort=many")] == pytest.approx(count, rel=1e-12)
+
+
+def test_histogram_may_be_set(tmp_path: Path) -> None:
+    """Counts that somebody else keeps replace those of the file: each bucket's own count, +Inf last."""
+    histogram = ValueFiles(tmp_path, 0).histogram(HISTOGRAM, "blue")
+    histogram.observe(0.5)
+    for counts, total in (([1, 2, 3, 4], 99.5), ([1, 2, 3, 5], -7.25)):
+        histogram.replace(counts, total)
+        assert by_library(tmp_path) == {
+            "ml_plums_seconds_bucket{le=0.1,sort=blue}": 1.0,
+            "ml_plums_seconds_bucket{le=1.0,sort=blue}": 3.0,
+            "ml_plums_seconds_bucket{le=2.5,sort=blue}": 6.0,
+            "ml_plums_seconds_bucket{le=+Inf,sort=blue}": sum(counts),
+            "ml_plums_seconds_count{sort=blue}": sum(counts),
+            "ml_plums_seconds_sum{sort=blue}": total,
+        }
+    for wrong in ([1, 2, 3], [1, 2, 3, 4, 5]):
+        with pytest.raises(ValueError, match="zip"):
+            histogram.replace(wrong, 0.0)
 
 
 @pytest.mark.parametrize(

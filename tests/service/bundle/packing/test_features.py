@@ -59,6 +59,7 @@ def test_declared_type_stands() -> None:
     """Whole numbers may be declared numbers, so that fractions are taken later."""
     assert infer([1, 2], type="number").type == "number"
     assert infer(["01067", "04103"], type="category").type == "category"
+    assert infer(["404", "503"], type="text", is_text=True).type == "text"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,7 @@ def test_declared_type_stands() -> None:
     [
         ([1.5, 2.5], {"type": "category"}, "holds values of type number, declared is category"),
         (["a", "b"], {"type": "number"}, "holds values of type category, declared is number"),
+        (["a", "b"], {"type": "text"}, "holds values of type category, declared is text"),
         ([None, None], {}, "column 'x' has no values"),
         ([1.0, np.inf], {}, "not finite"),
         ([1.0, 5.0], {"minimum": 2.0}, "has 1, below its minimum 2"),

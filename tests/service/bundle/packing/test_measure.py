@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from service.bundle.packing.measure import build_reference, measure
+from service.bundle.packing.measure import build_reference, build_unpredicted_reference, measure
+from service.bundle.packing.table import Row
 from service.bundle.packing.validation import Validation
 from service.bundle.signature import Feature, Signature
 
@@ -42,16 +45,28 @@ def estimated() -> Validation:
 
 
 def test_classification_is_measured() -> None:
-    """Accuracy, macro F1 and log loss."""
+    """Accuracy, macro F1, log loss and calibration error."""
     measured, scores = measure(CLASSES, classified())
     assert measured.value == scores["accuracy"] == 0.75
     assert scores["f1_macro"] == pytest.approx((2 / 3 + 0.8) / 2)
     assert scores["log_loss"] == pytest.approx(-np.log([0.9, 0.8, 0.7, 0.4]).mean())
+    assert scores["calibration_error"] == pytest.approx((0.1 + 0.2 + 0.3 + 0.6) / 4)
+    assert measured.calibration is not None
+    assert measured.calibration.value == scores["calibration_error"]
+    assert measured.calibration.stddev == pytest.approx(0.6028 * np.sqrt(0.09 + 0.16 + 0.21 + 0.24) / 4)
+
+
+def test_without_confidences_there_is_no_calibration() -> None:
+    """Neither a score nor what an objective is set by."""
+    measured, scores = measure(CLASSES, replace(classified(), probabilities=None, confidences=None))
+    assert measured.calibration is None
+    assert set(scores) == {"accuracy", "f1_macro"}
 
 
 def test_regression_is_measured() -> None:
     """Mean absolute error, root mean square and r2."""
     measured, scores = measure(NUMBER, estimated())
+    assert measured.calibration is None
     assert measured.value == scores["mae"] == 3.0
     assert scores["rmse"] == pytest.approx(np.sqrt(10))
     assert scores["r2"] == pytest.approx(1 - 40 / 500)
@@ -77,3 +92,17 @@ def test_reference_of_a_regression() -> None:
     assert reference.target_stddev == 10.0
     assert reference.class_counts == {}
     assert reference.confidence_bins == ()
+
+
+@pytest.mark.parametrize(("signature", "spread"), [(CLASSES, None), (NUMBER, 10.0)])
+def test_reference_without_a_prediction_says_nothing_of_outputs(
+    signature: Signature, spread: float | None
+) -> None:
+    """Features, the spread of the target, and how many rows looked unlike the others."""
+    rows: list[Row] = [(1.5, 3), (2.5, 4)]
+    is_out = np.array([True, False, True])
+    found = build_unpredicted_reference(signature, rows, np.array([10.0, 30.0]), is_out, ("b",))
+    assert list(found.features) == ["a"]
+    assert (found.rows, found.validation_rows, found.out_of_distribution_rows) == (2, 3, 2)
+    assert (found.class_counts, found.prediction, found.confidence_bins) == ({}, None, ())
+    assert found.target_stddev == spread

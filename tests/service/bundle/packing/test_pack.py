@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -106,12 +107,30 @@ def test_estimator_that_takes_missing_values_itself(tmp_path: Path) -> None:
 
 
 def test_estimator_without_probabilities(tmp_path: Path) -> None:
-    """No confidence, no calibration bins."""
+    """No confidence, no calibration bins, no calibration error to keep."""
     _, training, validation = builders.numbers_model()
     estimator = SVC().fit(training.drop(columns="target"), training["target"])
     bundle, _ = pack_these(tmp_path, estimator, training, validation)
     assert bundle.manifest.output == "predict"
     assert bundle.reference.confidence_bins == ()
+    assert set(bundle.manifest.objectives) == {"accuracy", "error_rate", "latency_p95_seconds", "drift"}
+
+
+def test_badly_calibrated_estimator_is_packed_with_what_it_has(tmp_path: Path) -> None:
+    """Its error on validation rows and three standard deviations are the objective; nearer is refused."""
+    estimator, training, validation = builders.numbers_model()
+    unsure = clone(estimator).set_params(logisticregression__C=0.003)
+    unsure.fit(training.drop(columns="target"), training["target"])
+    bundle, lines = pack_these(tmp_path, unsure, training, validation)
+    error, objective = (
+        bundle.manifest.validation_scores["calibration_error"],
+        bundle.manifest.objectives["calibration_error"],
+    )
+    assert bundle.manifest.validation_scores["accuracy"] > 0.95
+    assert 0.3 < error < objective < error + 0.1
+    assert f"calibration_error {objective:g}" in next(line for line in lines if line.startswith("objectives"))
+    with pytest.raises(PackError, match=r"calibration_error=0\.2 is nearer than 3 standard errors"):
+        pack_these(tmp_path, unsure, training, validation, objectives={"calibration_error": 0.2}, version="2")
 
 
 def test_estimator_fitted_on_an_array_with_integer_classes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from service.bundle.packing.features import infer_feature
 from service.bundle.packing.table import FieldOptions
-from service.bundle.packing.validation import Model, Validation, hold_out, out_of_fold, vocabulary_of
+from service.bundle.packing.validation import Model, Validation, hold_out, out_of_fold
 from service.bundle.signature import Signature
 from service.errors import PackError
 from tests import builders
@@ -114,14 +114,6 @@ def test_five_percent_of_texts_are_novel(folds: bool) -> None:
     assert validation.is_out.mean() == pytest.approx(0.05, abs=0.02)
     assert validation.text_novelty.vocabulary[:3] == ("0", "1", "2")
     assert "hammer" in validation.text_novelty.vocabulary
-
-
-def test_vocabulary_is_lower_cased_words() -> None:
-    r"""As serving splits texts: `\w+`."""
-    estimator, training, _ = builders.texts_model()
-    model = model_of(estimator, training, TOPICS, "text")
-    frame = pd.DataFrame({"text": ["My Old-HAMMER, my 3 saws!"]})
-    assert vocabulary_of(frame, model.signature) == {"my", "old", "hammer", "3", "saws"}
 
 
 def test_rows_that_the_service_refuses_are_left_out() -> None:
