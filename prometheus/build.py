@@ -26,6 +26,12 @@ _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_00
 _COMPOUND = re.compile(r"(?<![\w.])(?:\d+(?:ms|[smhdw])){2,}(?!\w)")
 # Text in double quotes is a label's value or a template's query, never a duration of a rule.
 _QUOTED_OR_DURATION = re.compile(r'"(?:\\.|[^"\\\n])*"|(?<![\w.])(?P<count>\d+)(?P<unit>ms|[smhdw])(?!\w)')
+# Windows laid end to end overlap by one scrape: both parts are scaled, each to no less than a second.
+_SUMS = {"315s": ("5m", "15s")}
+_DURATION = r"\d+(?:ms|[smhdw])"
+_MARKED_QUOTIENT = re.compile(
+    rf"\d+(?:\.\d+)?(?P<mark>\s*# (?P<dividend>{_DURATION})/(?P<divisor>{_DURATION}))\b"
+)
 _MARKED_SECONDS = re.compile(r"(?P<seconds>\d+(?:\.\d+)?)(?P<mark>\s*# seconds of the clock)")
 
 
@@ -96,12 +102,22 @@ def scale(text: str, factor: int) -> str:
     def duration(match: re.Match[str]) -> str:
         if match["unit"] is None or int(match["count"]) == 0:
             return match.group()
-        milliseconds = max(1000, int(match["count"]) * _MILLISECONDS[match["unit"]] // factor)
+        parts = _SUMS.get(match.group(), (match.group(),))
+        milliseconds = sum(max(1000, _milliseconds(part) // factor) for part in parts)
         unit = next(unit for unit in ("h", "m", "s", "ms") if milliseconds % _MILLISECONDS[unit] == 0)
         return f"{milliseconds // _MILLISECONDS[unit]}{unit}"
 
+    def quotient(match: re.Match[str]) -> str:
+        return f"{_milliseconds(match['dividend']) / _milliseconds(match['divisor']):.9g}{match['mark']}"
+
     text = _QUOTED_OR_DURATION.sub(duration, text)
+    text = _MARKED_QUOTIENT.sub(quotient, text)
     return _MARKED_SECONDS.sub(lambda match: f"{float(match['seconds']) / factor:g}{match['mark']}", text)
+
+
+def _milliseconds(duration: str) -> int:
+    count = duration.rstrip("msdhw")
+    return int(count) * _MILLISECONDS[duration.removeprefix(count)]
 
 
 def prometheus_flags(factor: int) -> list[str]:

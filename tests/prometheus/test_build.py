@@ -39,6 +39,8 @@ ELSEWHERE = Settings(
         ("interval: 30s", "interval: 1s"),
         ("group_wait: 0s", "group_wait: 0s"),
         ("[90s] [90m] [1d] [3d]", "[1500ms] [90s] [24m] [72m]"),
+        ("increase(x[315s])) / 1.05  # 315s/5m", "increase(x[6s])) / 1.2  # 6s/5s"),
+        ("/ 1.05  # of 5m", "/ 1.05  # of 5s"),
         ("model:ml_inputs:increase1h", "model:ml_inputs:increase1h"),
         ('{window="1h"} [1h]', '{window="1h"} [1m]'),
         (r'printf "x{a=\"%s\"}[1h]" over 1h', r'printf "x{a=\"%s\"}[1h]" over 1m'),
@@ -52,6 +54,28 @@ def test_durations_are_divided_and_nothing_else(text: str, scaled: str) -> None:
     """Scale ranges, steps, offsets, waits and marked seconds to no less than 1s; leave names and quotes."""
     assert scale(text, 60) == scaled
     assert scale(text, 1) == text
+
+
+@pytest.mark.parametrize("factor", [1, 20, 60, 600])
+def test_windows_laid_end_to_end_overlap_by_one_scrape(tmp_path: Path, factor: int) -> None:
+    """Look back an interval of the group and one scrape on every clock, neither less nor more."""
+    render(Settings(factor=factor), tmp_path)
+    configuration = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    text = (tmp_path / "rules" / "quality.recording.yml").read_text()
+    (group,) = (each for each in yaml.safe_load(text)["groups"] if each["name"] == "quality_5m.recording")
+    interval, scrape = seconds(group["interval"]), seconds(configuration["global"]["scrape_interval"])
+    for rule in group["rules"]:
+        windows = {seconds(window) for window in re.findall(r"\[(\w+)\]", rule["expr"])}
+        assert windows == {interval + scrape}, rule["record"]
+    quotients = re.findall(r"/ (\S+)  # \w+/\w+$", text, re.MULTILINE)
+    assert len(quotients) == len(group["rules"])
+    (quotient,) = {float(each) for each in quotients}
+    assert quotient == pytest.approx((interval + scrape) / interval)
+
+
+def seconds(duration: str) -> int:
+    """Read a duration of whole seconds, minutes or hours."""
+    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
 
 
 def test_a_compound_duration_is_refused() -> None:

@@ -248,6 +248,25 @@ def test_a_dead_predictor_mutes_its_lesser_alerts_and_no_others(stack: Stack, so
     assert not any(alert["status"]["inhibitedBy"] for alert in stack.alerts(instance=source))
 
 
+def test_a_high_error_rate_mutes_the_low_accuracy_of_the_same_version_only(stack: Stack) -> None:
+    """Report a version that is wrong too often once, and leave the other versions of the model alone."""
+    wrong = {"model_name": "wrong", "model_version": "2"}
+    other = {"model_name": "wrong", "model_version": "1"}
+    stack.post(
+        alert_of("ModelErrorRateHigh", **wrong),
+        *(alert_of("ModelAccuracyLow", **version) for version in (wrong, other)),
+    )
+    stack.message(titled("ModelErrorRateHigh", "wrong"))
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        inhibited = [a["labels"] for a in stack.alerts(model_name="wrong") if a["status"]["inhibitedBy"]]
+        if inhibited:
+            break
+        time.sleep(0.1)
+    found = [(labels["alertname"], labels["model_version"]) for labels in inhibited]
+    assert found == [("ModelAccuracyLow", "2")]
+
+
 @pytest.mark.parametrize(
     ("receiver", "labels"),
     [
