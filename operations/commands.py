@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Protocol
 
-from operations import check, down, inspect_bundle, pack, start, status, stop, up
+from operations import check, down, inspect_bundle, log, pack, start, status, stop, up
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "up": up,
     "down": down,
     "status": status,
+    "log": log,
     "stop": stop,
     "start": start,
 }
