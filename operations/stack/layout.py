@@ -75,6 +75,11 @@ class Layout:
         """What the supervisor runs, rendered anew at each start."""
         return self.run / "supervisord.conf"
 
+    @property
+    def prediction_log(self) -> Path:
+        """Predictions and truths; one for both clocks, since their times are real."""
+        return self.local / "prediction_log"
+
     def data(self, program: str, clock: str) -> Path:
         """Return the database folder of a program; each clock has its own, since hours mean another thing."""
         return self.local / program / clock

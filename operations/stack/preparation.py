@@ -81,7 +81,7 @@ def render_configuration(stack: Stack) -> Path:
 
 
 def clear_data(stack: Stack) -> None:
-    """Start the demo clock on empty databases, whose hours would be minutes; keep those of production."""
+    """Start the demo clock on empty databases, whose hours would be minutes; keep the rest, and the log."""
     for program in ("prometheus", "alertmanager"):
         data = stack.layout.data(program, stack.clock)
         if stack.factor > 1:

@@ -12,7 +12,7 @@ from operations.stack.layout import LOOPBACK, ROOT, Stack
 from prometheus.build import prometheus_flags
 from service.settings import PREFIX, Settings
 
-PROGRAMS = ("predictor", "exporter", "prometheus", "alertmanager", "sink", "traffic")
+PROGRAMS = ("predictor", "exporter", "drainer", "prometheus", "alertmanager", "sink", "traffic")
 GROUP = "plumbline"
 """One group for all: the supervisor stops the programs of a group at once, but groups one after the other."""
 
@@ -51,6 +51,7 @@ def native_programs(stack: Stack, settings: Settings, binaries: Path, *, traffic
         f"{PREFIX}EXPORTER_HOST": LOOPBACK,
         f"{PREFIX}EXPORTER_PORT": str(ports.exporter),
         f"{PREFIX}METRICS_DIR": str(stack.layout.metrics),
+        f"{PREFIX}LOG_DIR": str(_prediction_log(stack, settings)),
     }
     programs = [
         Program("sink", [*python, "operations.slack_sink", "--port", str(ports.sink)]),
@@ -67,6 +68,7 @@ def native_programs(stack: Stack, settings: Settings, binaries: Path, *, traffic
             ],
         ),
         Program("exporter", [*python, "service.exporter"], predictor_environment),
+        Program("drainer", [*python, "service.drainer"], predictor_environment),
         Program(
             "predictor",
             [*python, "gunicorn", "-c", "python:service.gunicorn_conf"],
@@ -93,6 +95,13 @@ def native_programs(stack: Stack, settings: Settings, binaries: Path, *, traffic
     if traffic:
         programs.append(Program("traffic", _traffic_command(stack, settings), needs_predictor=True))
     return programs
+
+
+def _prediction_log(stack: Stack, settings: Settings) -> Path:
+    """Return the folder that was asked for, else that of the stack."""
+    return (
+        settings.log_dir.resolve() if "log_dir" in settings.model_fields_set else stack.layout.prediction_log
+    )
 
 
 def _traffic_command(stack: Stack, settings: Settings) -> list[str]:

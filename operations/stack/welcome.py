@@ -34,7 +34,7 @@ def welcome(stack: Stack, *, traffic: bool, detached: bool) -> str:
         f"  {COMMANDS}/locust --config loadtest/scenarios/slang.conf --host {stack.url('predictor')}",
         "      slang for the model `tickets`: ModelOutOfDistributionHigh after about a minute",
         "",
-        f"Programs and alerts: {COMMANDS}/plumbline status{local}",
+        f"Programs, models and alerts: {COMMANDS}/plumbline status{local}",
         f"Logs: {stack.layout.log}",
     ]
     if traffic:
