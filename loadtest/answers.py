@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from loadtest.malformed import BadRequest
 from loadtest.payloads import Row, Scalar
+from loadtest.pending_truths import PendingTruth
 from loadtest.served_models import ServedModel
 
 ROW_KEYS = {"prediction_id", "prediction", "confidence", "out_of_distribution", "warnings"}
 MODEL_KEYS = {"model_name", "model_version", "latency_ms"}
 ERROR_KEYS = {"code", "message", "details", "request_id"}
 MAX_DETAILS = 5
+TRUTH_RESULTS = ("accepted", "duplicate", "conflict", "invalid")
 
 Check = Callable[[int, bytes], str | None]
 """Takes status and body of an answer; returns what is wrong with it, or None."""
@@ -70,6 +73,34 @@ class PredictionChecks:
         return None if is_same else "the same row got another prediction than before"
 
 
+def prediction_ids(body: bytes) -> list[str]:
+    """Return the ids of an answer that has passed its check, in order."""
+    answer = json.loads(body)
+    return [each["prediction_id"] for each in answer.get("predictions", [answer])]
+
+
+def told_truths(truths: Sequence[PendingTruth]) -> Check:
+    """Make the check of the answer to truths; one that was told before may be known already."""
+
+    def check(status: int, body: bytes) -> str | None:
+        answer, problem = _object(status, body, {"result"} if len(truths) == 1 else {"results", "counts"})
+        if problem:
+            return problem
+        verdicts = [answer] if len(truths) == 1 else answer["results"]
+        if not isinstance(verdicts, list) or len(verdicts) != len(truths):
+            return "the batch has another number of results than truths"
+        results = [verdict.get("result") if isinstance(verdict, dict) else None for verdict in verdicts]
+        for truth, result in zip(truths, results, strict=True):
+            if result not in (("accepted", "duplicate") if truth.is_repeat else ("accepted",)):
+                what = "sent again" if truth.is_repeat else "sent once"
+                return f"a truth {what} was answered {result if result in TRUTH_RESULTS else 'otherwise'}"
+        counts = Counter(map(str, results))
+        is_counted = len(truths) == 1 or answer["counts"] == {name: counts[name] for name in TRUTH_RESULTS}
+        return None if is_counted else "the counts of the batch are not those of its results"
+
+    return check
+
+
 def refusal(expected: BadRequest) -> Check:
     """Make the check of the answer to a bad request."""
 
@@ -77,6 +108,8 @@ def refusal(expected: BadRequest) -> Check:
         if status != expected.status:
             return f"answered {status} instead of {expected.status}"
         content = _json(body)
+        if status == 200:
+            return _invalid_item_problem(content, expected.field)
         error = content.get("error") if isinstance(content, dict) else None
         if not isinstance(error, dict) or set(error) != ERROR_KEYS:
             return "the body of the refusal is not the common error body"
@@ -89,6 +122,17 @@ def refusal(expected: BadRequest) -> Check:
         return None
 
     return check
+
+
+def _invalid_item_problem(content: object, field: str) -> str | None:
+    """Say what is wrong with an answer that must call every truth of a batch invalid, one for `field`."""
+    results = content.get("results") if isinstance(content, dict) else None
+    if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
+        return "the body has no results"
+    if any(each.get("result") != "invalid" for each in results):
+        return "a bad truth of the batch was not answered invalid"
+    is_named = any(each.get("field") == field and each.get("reason") for each in results)
+    return None if is_named else f"no result names {field}"
 
 
 def _object(status: int, body: bytes, keys: set[str]) -> tuple[dict[str, Any], str | None]:

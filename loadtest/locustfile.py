@@ -17,13 +17,20 @@ from loadtest.served_models import TargetError
 from loadtest.traffic import OptionError, Options, parse_shares, prepare_traffic
 from loadtest.users import (
     BatchPredictionUser,
+    GroundTruthUser,
     MalformedInputUser,
     PredictorUser,
     SinglePredictionUser,
     SlangUser,
 )
 
-__all__ = ["BatchPredictionUser", "MalformedInputUser", "SinglePredictionUser", "SlangUser"]
+__all__ = [
+    "BatchPredictionUser",
+    "GroundTruthUser",
+    "MalformedInputUser",
+    "SinglePredictionUser",
+    "SlangUser",
+]
 
 logger = logging.getLogger("loadtest")
 
@@ -45,6 +52,19 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     )
     group.add_argument("--batch-share", type=float, default=0.05, help="Share of users that send batches.")
     group.add_argument("--batch-rows", type=int, default=20, help="Rows of each batch.")
+    group.add_argument(
+        "--label-share",
+        type=float,
+        default=0.0,
+        help="Share of users that predict and tell the ground truth later.",
+    )
+    group.add_argument(
+        "--label-delay",
+        type=float,
+        default=5.0,
+        help="Mean seconds from a prediction to its ground truth; each waits half to one and a half of it. "
+        "Default: 5.",
+    )
     group.add_argument("--slang-share", type=float, default=0.0, help="Share of users that send slang.")
     group.add_argument(
         "--malformed-share", type=float, default=0.0, help="Share of users that send bad requests."
@@ -74,7 +94,12 @@ def choose_users(environment: Environment, **_: Any) -> None:
     if options is None or options.user_classes or isinstance(environment.runner, WorkerRunner):
         return
     try:
-        shares = parse_shares(options.batch_share, options.slang_share, options.malformed_share)
+        shares = parse_shares(
+            batch=options.batch_share,
+            label=options.label_share,
+            slang=options.slang_share,
+            malformed=options.malformed_share,
+        )
     except OptionError as error:
         sys.exit(f"loadtest: {error}")
     for user_class in environment.user_classes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from loadtest.pending_truths import GROUND_TRUTH_PATH, MAX_TRUTHS_OF_REQUEST
 from loadtest.served_models import ServedModel
 
 BATCH_ROWS_MAX = 1000
@@ -15,6 +17,8 @@ NESTING = 10_000
 
 _NUMBER = "<number>"
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity", "1e999")
+# Of the length and the format of an id, but signed by somebody else.
+_FOREIGN_ID = urlsafe_b64encode(b"@" * 45).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +29,8 @@ class BadRequest:
         name: as it is shown in the report.
         path: of the request.
         body: of the request.
-        status: what the refusal must be.
-        field: what the refusal must name in its details; empty for none.
+        status: what the refusal must be; 200 for a batch of truths whose results must all be `invalid`.
+        field: what the refusal must name in its details, or one of the results; empty for none.
         method: of the request.
         content_type: of the request.
         with_token: whether the token is sent along.
@@ -42,13 +46,23 @@ class BadRequest:
     with_token: bool = True
 
 
-def bad_requests(models: Sequence[ServedModel], *, has_token: bool) -> tuple[BadRequest, ...]:
-    """Return every bad request for the models, those of the HTTP layer once."""
-    requests = list(_of_http(models[0]))
+def bad_requests(
+    models: Sequence[ServedModel], prediction_ids: Mapping[str, str], *, has_token: bool
+) -> tuple[BadRequest, ...]:
+    """Return every bad request for the models, those of the HTTP layer once.
+
+    Args:
+        models: that are driven.
+        prediction_ids: a real one for each model, by its name.
+        has_token: whether the predictor wants one.
+    """
+    requests = [*_of_http(models[0]), *_of_truths(prediction_ids[models[0].name])]
     if has_token:
         good = models[0].single_body(models[0].rows[0])
         requests.append(BadRequest("no token", models[0].single_path, good, 401, with_token=False))
+        requests.append(BadRequest("truth without a token", GROUND_TRUTH_PATH, b"{}", 401, with_token=False))
     for model in models:
+        requests.append(_wrong_class(prediction_ids[model.name]))
         requests += _of_text(model) if model.is_text else _of_rows(model)
         requests += _of_batches(model)
     return tuple(requests)
@@ -121,3 +135,55 @@ def _of_batches(model: ServedModel) -> Iterator[BadRequest]:
     rows[1][first] = ["wrong"]
     body = json.dumps({"batch": rows}).encode()
     yield BadRequest("bad row in a batch", path, body, 422, f"batch[1].{first}")
+
+
+def _of_truths(real_id: str) -> Iterator[BadRequest]:
+    path = GROUND_TRUTH_PATH
+    # A truth that no model can have: should one of these be taken by mistake, it counts nowhere.
+    impossible = {"prediction_id": real_id, "ground_truth": "no such class"}
+    forged = real_id[:-1] + ("B" if real_id.endswith("A") else "A")
+
+    def body(**changes: object) -> bytes:
+        return json.dumps({**impossible, **changes}).encode()
+
+    for name, bad_id in (("bad", "no-such-id"), ("truncated", real_id[:-4]), ("forged", forged)):
+        yield BadRequest(f"truth with a {name} id", path, body(prediction_id=bad_id), 422, "prediction_id")
+    yield BadRequest("truth with a foreign id", path, body(prediction_id=_FOREIGN_ID), 422, "prediction_id")
+    yield BadRequest("truth whose id is a number", path, body(prediction_id=7), 422, "prediction_id")
+    yield BadRequest("truth without id", path, b'{"ground_truth": 1}', 422, "prediction_id")
+    without = json.dumps({"prediction_id": real_id}).encode()
+    yield BadRequest("truth without a value", path, without, 422, "ground_truth")
+    yield BadRequest("truth is null", path, body(ground_truth=None), 422, "ground_truth")
+    yield BadRequest("truth is a list", path, body(ground_truth=["wrong"]), 422, "ground_truth")
+    yield BadRequest("truth with a wrong revision", path, body(revision=-1), 422, "revision")
+    yield BadRequest("truth with an extra field", path, body(no_such_field=1), 422, "no_such_field")
+    yield BadRequest("truth with an unknown parameter", f"{path}?model_name=iris", body(), 400)
+    yield BadRequest("truth of wrong content type", path, body(), 415, content_type="text/plain")
+    yield BadRequest("truth by a wrong method", path, None, 405, method="GET")
+    marked = body(ground_truth=_NUMBER)
+    for number in _NOT_FINITE:
+        broken = marked.replace(json.dumps(_NUMBER).encode(), number.encode())
+        yield BadRequest(f"truth is {number}", path, broken, 422, "body")
+    yield from _of_truth_batches(impossible)
+
+
+def _of_truth_batches(impossible: Mapping[str, object]) -> Iterator[BadRequest]:
+    def body(*items: object) -> bytes:
+        return json.dumps({"batch": items}).encode()
+
+    foreign = {**impossible, "prediction_id": _FOREIGN_ID}
+    too_many = [impossible] * (MAX_TRUTHS_OF_REQUEST + 1)
+    for name, content, status, field in (
+        ("empty batch", body(), 422, "batch"),
+        ("too long batch", body(*too_many), 422, "batch"),
+        ("half-written batch", body(impossible, {"ground_truth": 1}), 422, "batch[1].prediction_id"),
+        ("batch with a foreign id", body(impossible, foreign), 200, "batch[1].prediction_id"),
+        ("batch with a wrong class", body(foreign, impossible), 200, "batch[1].ground_truth"),
+    ):
+        yield BadRequest(f"truths: {name}", GROUND_TRUTH_PATH, content, status, field)
+
+
+def _wrong_class(real_id: str) -> BadRequest:
+    # To a regression model this is no number.
+    body = json.dumps({"prediction_id": real_id, "ground_truth": "no such class"}).encode()
+    return BadRequest("truth of a wrong class", GROUND_TRUTH_PATH, body, 422, "ground_truth")

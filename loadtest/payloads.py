@@ -1,9 +1,9 @@
-"""Real rows for each demo model: those of its data set that it was not trained on."""
+"""Real rows for each demo model, and what is true of them: those of its data that it was not trained on."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,10 +28,19 @@ class PayloadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one data set; `columns` are the data set's own names, in the order of the values."""
+    """Rows of one data set, in its own names and spellings.
+
+    Args:
+        columns: names of the values of a row, in their order.
+        rows: the values.
+        truths: class or number of each row, as the data set writes it; empty if that is not known.
+        classes: in the order of the codes 0, 1, ... that the data set has for them; empty if it has none.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    truths: tuple[Scalar, ...] = ()
+    classes: tuple[Scalar, ...] = ()
 
 
 def load_table(model_name: str) -> Table:
@@ -61,10 +70,15 @@ def _held_out(load: Callable[[], Any], count: int, *, is_stratified: bool = True
         data = load()
         names = data.get("target_names")
         labels = data.target if names is None else names[data.target]
-        _, rows = train_test_split(
-            data.data, test_size=count, stratify=labels if is_stratified else None, random_state=0
+        _, rows, _, truths = train_test_split(
+            data.data, labels, test_size=count, stratify=labels if is_stratified else None, random_state=0
         )
-        return Table(tuple(data.feature_names), tuple(map(tuple, rows.tolist())))
+        return Table(
+            columns=tuple(data.feature_names),
+            rows=tuple(map(tuple, rows.tolist())),
+            truths=tuple(truths.tolist()),
+            classes=() if names is None else tuple(map(str, names)),
+        )
 
     return table
 
@@ -84,19 +98,19 @@ def _load_wide_forest() -> Bunch:
 
 
 def _tickets() -> Table:
-    return _texts(TICKETS, split="validation")
+    return _texts(TICKETS, split="validation", target="category")
 
 
-def _texts(path: Path, split: str | None = None) -> Table:
+def _texts(path: Path, split: str | None = None, target: str | None = None) -> Table:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            records: Iterable[dict[str, str]] = csv.DictReader(file)
-            rows = tuple((record["text"],) for record in records if split in (None, record.get("split")))
+            records = [each for each in csv.DictReader(file) if split in (None, each.get("split"))]
     except FileNotFoundError:
         raise PayloadError(f"{path} is missing") from None
-    if not rows:
+    if not records:
         raise PayloadError(f"{path} has no row to send")
-    return Table(("text",), rows)
+    truths = tuple(record[target] for record in records) if target else ()
+    return Table(("text",), tuple((record["text"],) for record in records), truths)
 
 
 _SOURCES: dict[str, Callable[[], Table]] = {

@@ -32,12 +32,21 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model of the predictor with rows for it, in the order of its signature."""
+    """A model of the predictor with rows for it.
+
+    Args:
+        name: of the model.
+        features: of its signature.
+        classes: of its signature; None for regression.
+        rows: values in the order of the features.
+        truths: class or number of each row, as the signature has it; empty if nobody asks for it.
+    """
 
     name: str
     features: tuple[Feature, ...]
     classes: tuple[Scalar, ...] | None
     rows: tuple[Row, ...]
+    truths: tuple[Scalar, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -86,7 +95,7 @@ def describe_model(
         PayloadError: the rows do not fit the signature.
     """
     url = f"{host.rstrip('/')}/v1/models/{name}"
-    signature = _signature(url, _fetch(url, headers, wait_seconds))
+    signature = _signature(url, _fetch("GET", url, headers, wait_seconds))
     features = tuple(
         Feature(item["name"], item["type"], bool(item.get("nullable"))) for item in signature["features"]
     )
@@ -97,6 +106,23 @@ def describe_model(
         classes=None if classes is None else tuple(classes),
         rows=rows_in_signature_order(name, table, features),
     )
+
+
+def request_prediction_id(
+    host: str, model: ServedModel, headers: Mapping[str, str], wait_seconds: float
+) -> str:
+    """Ask for one prediction and return its id.
+
+    Raises:
+        TargetError: the predictor does not answer with one.
+    """
+    url = f"{host.rstrip('/')}{model.single_path}"
+    headers = {"Content-Type": "application/json", **headers}
+    answer = _fetch("POST", url, headers, wait_seconds, model.single_body(model.rows[0]))
+    prediction_id = answer.get("prediction_id") if isinstance(answer, dict) else None
+    if not isinstance(prediction_id, str):
+        raise TargetError(f"the answer to POST {url} has no prediction_id")
+    return prediction_id
 
 
 def rows_in_signature_order(name: str, table: Table, features: Sequence[Feature]) -> tuple[Row, ...]:
@@ -119,6 +145,44 @@ def rows_in_signature_order(name: str, table: Table, features: Sequence[Feature]
     )
 
 
+def truths_in_signature_spelling(
+    name: str, table: Table, classes: Sequence[Scalar] | None
+) -> tuple[Scalar, ...]:
+    """Write the truths of a table as the JSON values that the signature has for them.
+
+    A class is found by its value, else by its name, whatever the spelling, else by the data set's code for it
+    where the signature has just these codes.
+
+    Raises:
+        PayloadError: the truth of a row is not known, or is none that the model can predict.
+    """
+    if len(table.truths) != len(table.rows):
+        raise PayloadError(f"model {name} has rows whose truth is not known, so nobody can label them")
+    if classes is None:
+        if not all(_is_number(truth) for truth in table.truths):
+            raise PayloadError(f"model {name} predicts numbers, the truths of its rows are none")
+        return table.truths
+    spellings = {truth: _class_of(truth, table, classes) for truth in set(table.truths)}
+    for truth, label in spellings.items():
+        if label is None:
+            raise PayloadError(f"model {name} has no class for the truth {truth!r}")
+    return tuple(spellings[truth] for truth in table.truths)
+
+
+def _class_of(truth: Scalar, table: Table, classes: Sequence[Scalar]) -> Scalar:
+    """Find the class that a truth means, or None."""
+    equal = [each for each in classes if each == truth and isinstance(each, bool) == isinstance(truth, bool)]
+    if not equal:
+        equal = [each for each in classes if _plain(str(each)) == _plain(str(truth))]
+    if not equal and truth in table.classes and list(classes) == list(range(len(table.classes))):
+        equal = [classes[table.classes.index(truth)]]
+    return equal[0] if len(equal) == 1 else None
+
+
+def _is_number(value: Scalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _plain(name: str) -> str:
     without_unit = re.sub(r"\(.*\)", "", name.lower())
     return re.sub(r"[^a-z0-9]+", "_", without_unit).strip("_")
@@ -135,12 +199,14 @@ def _unchanged(value: Scalar) -> Scalar:
 _CONVERT: dict[str, Callable[[Scalar], Scalar]] = {"integer": _whole}
 
 
-def _fetch(url: str, headers: Mapping[str, str], wait_seconds: float) -> object:
+def _fetch(
+    method: str, url: str, headers: Mapping[str, str], wait_seconds: float, body: bytes | None = None
+) -> object:
     deadline = time.monotonic() + wait_seconds
     # The scheme is checked here, since urlopen would also read files.
     if not url.startswith(("http://", "https://")):
         raise TargetError(f"{url} is no http address: give one with --host")
-    request = Request(url, headers=dict(headers))  # noqa: S310 - the scheme is checked above
+    request = Request(url, body, dict(headers), method=method)  # noqa: S310 - the scheme is checked above
     while True:
         try:
             with urlopen(request, timeout=ANSWER_SECONDS) as response:  # noqa: S310 - the same
@@ -148,12 +214,12 @@ def _fetch(url: str, headers: Mapping[str, str], wait_seconds: float) -> object:
         except HTTPError as error:
             with error:
                 if error.code != 503:
-                    raise TargetError(f"GET {url} was answered {error.code} {error.reason}") from error
+                    raise TargetError(f"{method} {url} was answered {error.code} {error.reason}") from error
                 reason = "503, not ready"
         except (URLError, OSError) as error:
             reason = str(getattr(error, "reason", error))
         if time.monotonic() >= deadline:
-            raise TargetError(f"GET {url} was not answered within {wait_seconds:g} s: {reason}")
+            raise TargetError(f"{method} {url} was not answered within {wait_seconds:g} s: {reason}")
         time.sleep(POLL_SECONDS)
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from loadtest.answers import PredictionChecks
 from loadtest.malformed import BadRequest, bad_requests
-from loadtest.payloads import SLANG_MODEL, Row, load_slang, load_table
-from loadtest.served_models import ServedModel, describe_model
+from loadtest.payloads import SLANG_MODEL, Row, Scalar, load_slang, load_table
+from loadtest.pending_truths import PendingTruths
+from loadtest.served_models import (
+    ServedModel,
+    describe_model,
+    request_prediction_id,
+    truths_in_signature_spelling,
+)
 
 # Which row is sent is no secret: no need for a generator that cannot be foreseen.
 _CHOICE = random.Random()  # noqa: S311 - see the line above
@@ -24,6 +30,9 @@ class Options(Protocol):
     rate: float
     batch_rows: int
     slang_share: float
+    malformed_share: float
+    label_share: float
+    label_delay: float
     user_classes: Sequence[str]
     token_file: str | None
     wait_ready: float
@@ -36,7 +45,7 @@ class OptionError(Exception):
 
 @dataclass(frozen=True)
 class Traffic:
-    """Models with their rows and weights, bad requests, and how fast a user sends."""
+    """Models with their rows and weights, bad requests, truths that wait, and how fast a user sends."""
 
     models: tuple[ServedModel, ...]
     weights: tuple[float, ...]
@@ -44,6 +53,7 @@ class Traffic:
     malformed: tuple[BadRequest, ...]
     headers: dict[str, str]
     checks: PredictionChecks
+    pending: PendingTruths
     batch_rows: int
     rate: float
     shed_is_failure: bool
@@ -63,6 +73,12 @@ def choose_rows(model: ServedModel, count: int) -> tuple[Row, ...]:
     return tuple(_CHOICE.choices(model.rows, k=count))
 
 
+def choose_labeled_rows(model: ServedModel, count: int) -> tuple[tuple[Row, ...], tuple[Scalar, ...]]:
+    """Choose rows of the model; give them and what is true of each."""
+    chosen = _CHOICE.choices(range(len(model.rows)), k=count)
+    return tuple(model.rows[index] for index in chosen), tuple(model.truths[index] for index in chosen)
+
+
 def choose_fraction() -> float:
     """Choose a number from 0 up to 1."""
     return _CHOICE.random()
@@ -80,23 +96,40 @@ def prepare_traffic(host: str | None, options: Options) -> Traffic:
         raise OptionError("say what to load with --host, such as --host http://127.0.0.1:8000")
     if options.rate < 0 or options.batch_rows < 1:
         raise OptionError("--rate must not be negative and --batch-rows must be at least 1")
+    if not 0 <= options.label_delay < float("inf"):
+        raise OptionError("--label-delay must be a number of seconds from 0")
     weights = parse_models(options.models)
     token = read_token(options.token_file)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    def describe(name: str, rows: str) -> ServedModel:
-        table = load_slang() if rows == "slang" else load_table(name)
-        return describe_model(host, name, headers, table, options.wait_ready)
+    def is_wanted(share: float, user_class: str) -> bool:
+        return share > 0 or user_class in (options.user_classes or ())
 
-    models = tuple(describe(name, "real") for name in weights)
-    is_slang_wanted = options.slang_share > 0 or "SlangUser" in (options.user_classes or ())
+    def describe(name: str) -> ServedModel:
+        table = load_table(name)
+        model = describe_model(host, name, headers, table, options.wait_ready)
+        if not is_wanted(options.label_share, "GroundTruthUser"):
+            return model
+        return replace(model, truths=truths_in_signature_spelling(name, table, model.classes))
+
+    models = tuple(map(describe, weights))
+    slang = None
+    if is_wanted(options.slang_share, "SlangUser"):
+        slang = describe_model(host, SLANG_MODEL, headers, load_slang(), options.wait_ready)
+    malformed: tuple[BadRequest, ...] = ()
+    if is_wanted(options.malformed_share, "MalformedInputUser"):
+        ids = {
+            model.name: request_prediction_id(host, model, headers, options.wait_ready) for model in models
+        }
+        malformed = bad_requests(models, ids, has_token=token is not None)
     return Traffic(
         models=models,
         weights=tuple(weights.values()),
-        slang=describe(SLANG_MODEL, "slang") if is_slang_wanted else None,
-        malformed=bad_requests(models, has_token=token is not None),
+        slang=slang,
+        malformed=malformed,
         headers=headers,
         checks=PredictionChecks(),
+        pending=PendingTruths(options.label_delay),
         batch_rows=options.batch_rows,
         rate=options.rate,
         shed_is_failure=options.shed_is_failure,
@@ -121,18 +154,19 @@ def parse_models(text: str) -> dict[str, float]:
     return weights
 
 
-def parse_shares(batch: float, slang: float, malformed: float) -> dict[str, float]:
+def parse_shares(*, batch: float, label: float, slang: float, malformed: float) -> dict[str, float]:
     """Return the share of users of each class; what is left makes single predictions.
 
     Raises:
         OptionError: a share is negative, or all are more than 1.
     """
-    single = 1 - batch - slang - malformed
-    if min(batch, slang, malformed) < 0 or single < -1e-9:
+    single = 1 - batch - label - slang - malformed
+    if min(batch, label, slang, malformed) < 0 or single < -1e-9:
         raise OptionError("the shares must lie between 0 and 1, and so must their sum")
     return {
         "SinglePredictionUser": round(max(single, 0), 9),
         "BatchPredictionUser": batch,
+        "GroundTruthUser": label,
         "SlangUser": slang,
         "MalformedInputUser": malformed,
     }

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from locust import FastHttpUser, task
 
-from loadtest.answers import Check, refusal
+from loadtest.answers import Check, prediction_ids, refusal, told_truths
 from loadtest.malformed import BadRequest
-from loadtest.traffic import Traffic, choose_fraction, choose_row, choose_rows
+from loadtest.payloads import Row, Scalar
+from loadtest.pending_truths import GROUND_TRUTH_PATH, ground_truth_body
+from loadtest.served_models import ServedModel
+from loadtest.traffic import Traffic, choose_fraction, choose_labeled_rows, choose_row, choose_rows
 
 JSON = "application/json"
 
@@ -21,6 +24,20 @@ class WrongAnswerError(Exception):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+class Answer(NamedTuple):
+    """What came back.
+
+    Args:
+        status: of HTTP; 0 if there was no answer.
+        body: of the answer.
+        is_promised: whether it is the answer that was promised; a shed request has none.
+    """
+
+    status: int
+    body: bytes
+    is_promised: bool
 
 
 class PredictorUser(FastHttpUser):
@@ -56,7 +73,7 @@ class PredictorUser(FastHttpUser):
         method: str = "POST",
         content_type: str = JSON,
         with_token: bool = True,
-    ) -> None:
+    ) -> Answer:
         """Send one request and report it under `name`."""
         headers = {"Content-Type": content_type} | (self.traffic.headers if with_token else {})
         with self.client.request(
@@ -68,9 +85,10 @@ class PredictorUser(FastHttpUser):
             catch_response=True,
         ) as response:
             problem: str | None
+            is_shed = response.status_code == 503 and "retry-after" in (response.headers or {})
             if response.status_code == 0:
                 problem = f"no answer: {type(response.error).__name__}"
-            elif response.status_code == 503 and "retry-after" in (response.headers or {}):
+            elif is_shed:
                 response.request_meta["request_type"] = "SHED"
                 problem = "shed" if self.traffic.shed_is_failure else None
             else:
@@ -79,6 +97,21 @@ class PredictorUser(FastHttpUser):
                 response.failure(WrongAnswerError(problem))
             else:
                 response.success()
+            return Answer(response.status_code, response.content or b"", not problem and not is_shed)
+
+    def send_row(self, kind: str, model: ServedModel, row: Row, *, positional: bool) -> Answer:
+        """Ask for one prediction."""
+        body = model.single_body(row, positional=positional)
+        return self.send(
+            f"{kind} {model.name}", model.single_path, body, self.traffic.checks.single(model, row)
+        )
+
+    def send_rows(self, model: ServedModel, rows: Sequence[Row]) -> Answer:
+        """Ask for the predictions of a batch, half of the time by position."""
+        body = model.batch_body(rows, positional=choose_fraction() < 0.5)
+        return self.send(
+            f"batch {model.name}", model.batch_path, body, self.traffic.checks.batch(model, rows)
+        )
 
 
 class SinglePredictionUser(PredictorUser):
@@ -88,9 +121,7 @@ class SinglePredictionUser(PredictorUser):
     def predict(self) -> None:
         """Send one real row to one of the models."""
         model = self.traffic.choose_model()
-        row = choose_row(model)
-        body = model.single_body(row, positional=choose_fraction() < 0.5)
-        self.send(f"single {model.name}", model.single_path, body, self.traffic.checks.single(model, row))
+        self.send_row("single", model, choose_row(model), positional=choose_fraction() < 0.5)
 
 
 class BatchPredictionUser(PredictorUser):
@@ -100,9 +131,50 @@ class BatchPredictionUser(PredictorUser):
     def predict_batch(self) -> None:
         """Send a batch of real rows to one of the models."""
         model = self.traffic.choose_model()
-        rows = choose_rows(model, self.traffic.batch_rows)
-        body = model.batch_body(rows, positional=choose_fraction() < 0.5)
-        self.send(f"batch {model.name}", model.batch_path, body, self.traffic.checks.batch(model, rows))
+        self.send_rows(model, choose_rows(model, self.traffic.batch_rows))
+
+
+class GroundTruthUser(PredictorUser):
+    """Asks for predictions and tells later what was true; whether the model was right is no matter here.
+
+    The truths wait in one place for all these users, so they come over other connections than the
+    predictions, in another order, and with those of other models.
+    """
+
+    @task(3)
+    def predict(self) -> None:
+        """Send one real row and remember what is true of it."""
+        model = self.traffic.choose_model()
+        rows, truths = choose_labeled_rows(model, 1)
+        self._remember(self.send_row("single", model, rows[0], positional=choose_fraction() < 0.5), truths)
+
+    @task(1)
+    def predict_batch(self) -> None:
+        """Send a batch of real rows and remember what is true of each."""
+        model = self.traffic.choose_model()
+        rows, truths = choose_labeled_rows(model, self.traffic.batch_rows)
+        self._remember(self.send_rows(model, rows), truths)
+
+    @task(1)
+    def tell_truths(self) -> None:
+        """Tell all truths that are due; if none is, predict instead."""
+        pending = self.traffic.pending
+        truths = pending.take_due()
+        if not truths:
+            self.predict()
+            return
+        name = "single ground truth" if len(truths) == 1 else "batch ground truth"
+        answer = self.send(name, GROUND_TRUTH_PATH, ground_truth_body(truths), told_truths(truths))
+        if answer.is_promised:
+            pending.repeat_some(truths)
+        elif answer.status in {0, 503}:
+            # A client that wants its truths to count sends them until one answer says that they are kept.
+            pending.put_back(truths, may_have_arrived=answer.status == 0)
+
+    def _remember(self, answer: Answer, truths: Sequence[Scalar]) -> None:
+        if answer.is_promised:
+            for prediction_id, truth in zip(prediction_ids(answer.body), truths, strict=True):
+                self.traffic.pending.add(prediction_id, truth)
 
 
 class SlangUser(PredictorUser):
@@ -113,9 +185,7 @@ class SlangUser(PredictorUser):
         """Send one message that no class fits."""
         model = self.traffic.slang
         assert model is not None, "traffic is prepared with slang whenever this user is asked for"
-        row = choose_row(model)
-        body = model.single_body(row)
-        self.send(f"slang {model.name}", model.single_path, body, self.traffic.checks.single(model, row))
+        self.send_row("slang", model, choose_row(model), positional=False)
 
 
 class MalformedInputUser(PredictorUser):

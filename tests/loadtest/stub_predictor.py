@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,8 +16,10 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 
 from service.bundle.row_schema import RowParser
 from service.bundle.signature import Feature, Signature
-from service.errors import InvalidInputError
+from service.errors import InvalidInputError, Violation
+from service.prediction_log.truth_posts import TruthPost, read_truth_posts
 
+GROUND_TRUTH_PATH = "/v1/log-ground-truth"
 TOKEN = "a-token-of-at-least-thirty-two-characters"
 BODY_MAX_BYTES = {"single": 262_144, "batch": 4_194_304}
 
@@ -29,7 +32,9 @@ def _tabular(names: list[str], classes: tuple[int | str, ...] | None, task: str)
 
 
 SIGNATURES = {
-    "iris": _tabular(list(reversed(load_iris().feature_names)), ("setosa", "other"), "multiclass"),
+    "iris": _tabular(
+        list(reversed(load_iris().feature_names)), ("Setosa", "VIRGINICA", "versicolor"), "multiclass"
+    ),
     "breast_cancer": _tabular(list(load_breast_cancer().feature_names), (0, 1), "binary"),
     "wide_forest": _tabular([f"column_{index}" for index in range(20)], (0, 1), "binary"),
     "diabetes": _tabular(load_diabetes().feature_names, None, "regression"),
@@ -37,7 +42,7 @@ SIGNATURES = {
         task="multiclass",
         input="text",
         features=(Feature(name="text", type="text", max_length=2000),),
-        classes=("network", "billing", "account", "a", "b"),
+        classes=("account", "billing", "delivery", "hardware", "network"),
     ),
 }
 
@@ -65,8 +70,8 @@ class StubHandler(BaseHTTPRequestHandler):
         self._answer(self._describe)
 
     def do_POST(self) -> None:
-        """Predict."""
-        self._answer(self._predict)
+        """Predict, or take truths."""
+        self._answer(self._take_truths if urlsplit(self.path).path == GROUND_TRUTH_PATH else self._predict)
 
     def _answer(self, act: Any) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -89,7 +94,7 @@ class StubHandler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _describe(self, url: Any, body: bytes) -> object:
-        if url.path.endswith("/predict"):
+        if url.path.endswith("/predict") or url.path == GROUND_TRUTH_PATH:
             raise RefusalError(405)
         name = url.path.removeprefix("/v1/models/")
         if name not in SIGNATURES:
@@ -108,18 +113,15 @@ class StubHandler(BaseHTTPRequestHandler):
             raise RefusalError(415)
         if len(body) > BODY_MAX_BYTES[kind]:
             raise RefusalError(413)
-        if "shed" in self.server.faults and next(self.server.requests) % 4 == 0:
-            raise RefusalError(503)
+        self._shed_some()
         if "lenient" in self.server.faults:
             body = body.replace(b"NaN", b"1.5")
         parser = RowParser(SIGNATURES[name], 1000)
         try:
             rows = [parser.single(body)] if kind == "single" else parser.batch(body)
         except InvalidInputError as error:
-            raise RefusalError(
-                422, [{"field": v.field, "reason": v.message} for v in error.violations]
-            ) from error
-        predictions = [self._row(SIGNATURES[name], row) for row in rows]
+            raise _refusal(error) from error
+        predictions = [self._row(name, row) for row in rows]
         common = {"model_name": name, "model_version": "1", "latency_ms": 0.1}
         if kind == "single":
             return {**predictions[0], **common}
@@ -127,11 +129,52 @@ class StubHandler(BaseHTTPRequestHandler):
             predictions.reverse()
         return {"predictions": predictions, **common}
 
-    def _row(self, signature: Signature, row: tuple[Any, ...]) -> dict[str, object]:
+    def _take_truths(self, url: Any, body: bytes) -> object:
+        if url.query:
+            raise RefusalError(400)
+        if self.headers.get("Content-Type") != "application/json":
+            raise RefusalError(415)
+        self._shed_some()
+        try:
+            posts = read_truth_posts(body, 1000)
+            verdicts = [self._take_truth(post, posts.field(i, "")) for i, post in enumerate(posts.items)]
+            if not posts.is_batch and "field" in verdicts[0]:
+                reason = verdicts[0]["reason"]
+                raise InvalidInputError([Violation(verdicts[0]["field"], reason, "category", None)])
+        except InvalidInputError as error:
+            raise _refusal(error) from error
+        if not posts.is_batch:
+            return verdicts[0]
+        counts = Counter(verdict["result"] for verdict in verdicts)
+        names = ("accepted", "duplicate", "conflict", "invalid")
+        return {"results": verdicts, "counts": {name: counts[name] for name in names}}
+
+    def _take_truth(self, post: TruthPost, prefix: str) -> dict[str, str]:
+        model_name = self.server.models.get(post.prediction_id)
+        if model_name is None:
+            return {"result": "invalid", "field": f"{prefix}prediction_id", "reason": "is not ours"}
+        signature = SIGNATURES[model_name]
+        is_number = isinstance(post.ground_truth, int | float) and not isinstance(post.ground_truth, bool)
+        is_class = signature.class_index(post.ground_truth) is not None
+        if not (is_number if signature.classes is None else is_class):
+            return {"result": "invalid", "field": f"{prefix}ground_truth", "reason": "is no truth of it"}
+        known = self.server.truths[post.prediction_id]
+        known.append(post.ground_truth)
+        if "conflict" in self.server.faults:
+            return {"result": "conflict"}
+        return {"result": "accepted" if len(known) == 1 else "duplicate"}
+
+    def _shed_some(self) -> None:
+        if "shed" in self.server.faults and next(self.server.requests) % 4 == 0:
+            raise RefusalError(503)
+
+    def _row(self, model_name: str, row: tuple[Any, ...]) -> dict[str, object]:
         number = hash(row) % 1000
-        classes = signature.classes
+        classes = SIGNATURES[model_name].classes
+        prediction_id = f"stub-id-{next(self.server.ids)}"
+        self.server.models[prediction_id] = model_name
         return {
-            "prediction_id": f"id-{next(self.server.ids)}",
+            "prediction_id": prediction_id,
             "prediction": number / 10 if classes is None else classes[number % len(classes)],
             "confidence": None if classes is None else 0.9,
             "out_of_distribution": False,
@@ -139,8 +182,12 @@ class StubHandler(BaseHTTPRequestHandler):
         }
 
 
+def _refusal(error: InvalidInputError) -> RefusalError:
+    return RefusalError(422, [{"field": each.field, "reason": each.message} for each in error.violations])
+
+
 class StubServer(ThreadingHTTPServer):
-    """The server; `faults` may hold `shed`, `reverse` and `lenient`."""
+    """The server; `faults` may hold `shed`, `reverse`, `lenient` and `conflict`."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -152,6 +199,9 @@ class StubServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         # `next` of a count is one step of the interpreter, so threads need no lock.
         self.requests, self.ids = itertools.count(), itertools.count()
+        # Model of each prediction, and what was told of it.
+        self.models: dict[str, str] = {}
+        self.truths: defaultdict[str, list[object]] = defaultdict(list)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from loadtest.answers import PredictionChecks, refusal
+from loadtest.answers import PredictionChecks, prediction_ids, refusal, told_truths
 from loadtest.malformed import BadRequest
+from loadtest.pending_truths import PendingTruth
 from loadtest.served_models import Feature, ServedModel
 
 FEATURES = (Feature("a", "number", nullable=False),)
@@ -23,6 +24,8 @@ PREDICTION = {
     "warnings": [],
 }
 BAD = BadRequest("NaN", "/", b"", 422, "features.a")
+BAD_ITEM = BadRequest("foreign id", "/", b"", 200, "batch[1].prediction_id")
+ONCE, AGAIN = PendingTruth("p", "x", is_repeat=False), PendingTruth("q", "y", is_repeat=True)
 
 
 def _single(model: ServedModel = CLASSIFIER, **changes: Any) -> str | None:
@@ -114,3 +117,59 @@ def test_a_refusal_names_the_field_in_the_common_body() -> None:
     assert _refused(stack="...") == "the body of the refusal is not the common error body"
     assert _refused(details=[]) == "the refusal does not name features.a"
     assert _refused(details=[{"field": "x"}] * 6) == "details is no list of at most 5"
+
+
+def _told(truths: list[PendingTruth], *results: object, **counts: int) -> str | None:
+    verdicts = [{"result": result} for result in results]
+    all_counts = {"accepted": 0, "duplicate": 0, "conflict": 0, "invalid": 0, **counts}
+    return told_truths(truths)(200, json.dumps({"results": verdicts, "counts": all_counts}).encode())
+
+
+def test_truths_are_accepted_and_repeated_ones_may_be_known() -> None:
+    """Once is `accepted`, again is that or `duplicate`; one truth alone is answered without a list."""
+    assert _told([ONCE, AGAIN], "accepted", "duplicate", accepted=1, duplicate=1) is None
+    assert _told([ONCE, AGAIN], "accepted", "accepted", accepted=2) is None
+    assert told_truths([ONCE])(200, b'{"result": "accepted"}') is None
+
+
+@pytest.mark.parametrize("result", ["duplicate", "conflict", "invalid"])
+def test_a_truth_sent_once_is_nothing_but_accepted(result: str) -> None:
+    """Any other result of a first truth is a problem, named."""
+    assert _told([ONCE, ONCE], "accepted", result) == f"a truth sent once was answered {result}"
+
+
+def test_a_truth_sent_again_is_no_conflict() -> None:
+    """The same value cannot contradict itself, and a result nobody promised is not put into the report."""
+    assert _told([ONCE, AGAIN], "accepted", "conflict") == "a truth sent again was answered conflict"
+    assert _told([ONCE, AGAIN], "accepted", ["p"]) == "a truth sent again was answered otherwise"
+
+
+def test_results_and_counts_of_a_batch_agree() -> None:
+    """There is a result for each truth, and the counts add up to them."""
+    assert _told([ONCE, ONCE], "accepted") == "the batch has another number of results than truths"
+    miscounted = _told([ONCE, ONCE], "accepted", "accepted", accepted=3)
+    assert miscounted == "the counts of the batch are not those of its results"
+    assert told_truths([ONCE, ONCE])(200, b'{"results": []}') == "the answer lacks counts"
+    assert told_truths([ONCE])(422, b"{}") == "answered 422"
+
+
+def test_the_ids_of_an_answer_are_those_of_its_rows() -> None:
+    """One of a single prediction, all of a batch, in order."""
+    assert prediction_ids(json.dumps({**PREDICTION, **COMMON}).encode()) == ["p"]
+    batch = {"predictions": [{**PREDICTION, "prediction_id": each} for each in "pq"], **COMMON}
+    assert prediction_ids(json.dumps(batch).encode()) == ["p", "q"]
+
+
+def test_bad_truths_of_a_batch_are_invalid_by_name() -> None:
+    """A batch of bad truths is answered 200: each is invalid, and the field is named."""
+    first = {"result": "invalid", "field": "batch[0].ground_truth", "reason": "is no class"}
+    second = {"result": "invalid", "field": "batch[1].prediction_id", "reason": "is not ours"}
+
+    def problem(content: object) -> str | None:
+        return refusal(BAD_ITEM)(200, json.dumps(content).encode())
+
+    assert problem({"results": [first, second]}) is None
+    assert problem({"results": [first]}) == "no result names batch[1].prediction_id"
+    accepted = {"results": [{"result": "accepted"}, second]}
+    assert problem(accepted) == "a bad truth of the batch was not answered invalid"
+    assert problem({}) == "the body has no results"

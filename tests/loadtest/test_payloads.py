@@ -13,10 +13,12 @@ from training.__main__ import DEMOS
 
 @pytest.mark.parametrize("model_name", DEMO_MODELS)
 def test_rows_are_those_that_training_held_out(model_name: str) -> None:
-    """The rows of each table, rebuilt here without training/, are the validation rows of training/."""
+    """Rows and truths, rebuilt here without training/, are the validation rows of training/."""
     demo = DEMOS[model_name]()
     held_out = demo.validation.drop(columns=demo.target)
-    assert load_table(model_name).rows == tuple(held_out.itertuples(index=False, name=None))
+    table = load_table(model_name)
+    assert table.rows == tuple(held_out.itertuples(index=False, name=None))
+    assert table.truths == tuple(demo.validation[demo.target].tolist())
 
 
 def test_tickets_are_the_validation_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,6 +27,7 @@ def test_tickets_are_the_validation_messages(tmp_path: Path, monkeypatch: pytest
     path.write_text('text,category,split\nin,network,train\n"out, there",account,validation\n', "utf-8")
     monkeypatch.setattr(payloads, "TICKETS", path)
     assert load_table("tickets").rows == (("out, there",),)
+    assert load_table("tickets").truths == ("account",)
 
 
 def test_slang_is_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +36,7 @@ def test_slang_is_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path.write_text("text,kind\nyo wifi b trippin,slang\nbest lasagne?,off_topic\n", "utf-8")
     monkeypatch.setattr(payloads, "SLANG", path)
     assert load_slang().rows == (("yo wifi b trippin",), ("best lasagne?",))
+    assert load_slang().truths == ()
 
 
 def test_a_missing_or_empty_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

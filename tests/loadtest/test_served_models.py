@@ -6,13 +6,15 @@ import json
 
 import pytest
 
-from loadtest.payloads import PayloadError, Table
+from loadtest.payloads import PayloadError, Scalar, Table
 from loadtest.served_models import (
     Feature,
     ServedModel,
     TargetError,
     describe_model,
+    request_prediction_id,
     rows_in_signature_order,
+    truths_in_signature_spelling,
 )
 from tests.loadtest.stub_predictor import SIGNATURES, TOKEN, stub_predictor
 
@@ -70,3 +72,75 @@ def test_an_unknown_model_or_address_is_named() -> None:
         describe_model(stub.url, "nope", {}, TABLE, 0)
     with pytest.raises(TargetError, match="is no http address"):
         describe_model("file:///etc", "iris", {}, TABLE, 0)
+
+
+def _truths(
+    truths: tuple[Scalar, ...], classes: tuple[Scalar, ...] | None, codes: tuple[Scalar, ...] = ()
+) -> tuple[Scalar, ...]:
+    table = Table(("a",), tuple((float(number),) for number in range(len(truths))), truths, codes)
+    return truths_in_signature_spelling("m", table, classes)
+
+
+@pytest.mark.parametrize(
+    ("truths", "classes", "sent"),
+    [
+        (("low", "high", "low"), ("high", "low"), ["low", "high", "low"]),
+        (("Very low", "HIGH"), ("high", "very_low"), ["very_low", "high"]),
+        ((0, 1), (0, 1), [0, 1]),
+        ((0.0, 1.0), (1, 0), [0, 1]),
+        ((-1, 1), (1, -1), [-1, 1]),
+        ((0, 1), ("0", "1"), ["0", "1"]),
+        (("True", "false"), (False, True), [True, False]),
+    ],
+)
+def test_truths_are_the_json_values_of_the_signature(
+    truths: tuple[Scalar, ...], classes: tuple[Scalar, ...], sent: list[Scalar]
+) -> None:
+    """A class is found by value or by name; what is sent has the type that the signature has."""
+    assert json.dumps(_truths(truths, classes)) == json.dumps(sent)
+
+
+def test_classes_that_are_the_codes_of_the_data_set_go_by_code() -> None:
+    """A model trained on codes 0, 1 says them; the data set's order of names tells which is which."""
+    assert _truths(("benign", "malignant"), (0, 1), codes=("malignant", "benign")) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("truths", "classes", "text"),
+    [
+        (("low", "mid"), ("low", "high"), "model m has no class for the truth 'mid'"),
+        (("low",), (0, 1), "model m has no class for the truth 'low'"),
+        ((1, 0), (True, False), "model m has no class for the truth"),
+        (("low",), ("LOW", "Low"), "model m has no class for the truth 'low'"),
+        (("low",), None, "model m predicts numbers"),
+        ((True,), None, "model m predicts numbers"),
+    ],
+)
+def test_truths_that_no_class_means_are_refused(
+    truths: tuple[Scalar, ...], classes: tuple[Scalar, ...] | None, text: str
+) -> None:
+    """A guess would be counted as an error of the model."""
+    with pytest.raises(PayloadError, match=text):
+        _truths(truths, classes)
+
+
+def test_rows_without_truths_cannot_be_labeled() -> None:
+    """The error says so before anything is sent."""
+    with pytest.raises(PayloadError, match="model m has rows whose truth is not known"):
+        truths_in_signature_spelling("m", TABLE, ("x", "y"))
+
+
+def test_truths_of_a_regression_model_are_numbers_as_they_are() -> None:
+    """Whole ones too."""
+    assert _truths((1.5, 2), None) == (1.5, 2)
+
+
+def test_a_prediction_is_asked_for_its_id() -> None:
+    """A real one, with the token sent along; an error names the address."""
+    rows = ((1.0, 2.0, 3.0, 4.0),)
+    model = ServedModel("iris", _features(*(each.name for each in SIGNATURES["iris"].features)), None, rows)
+    with stub_predictor(token=TOKEN) as stub:
+        prediction_id = request_prediction_id(stub.url, model, {"Authorization": f"Bearer {TOKEN}"}, 0)
+        assert stub.models == {prediction_id: "iris"}
+        with pytest.raises(TargetError, match=r"POST .*/iris/predict was answered 401"):
+            request_prediction_id(stub.url, model, {}, 0)
