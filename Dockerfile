@@ -16,7 +16,7 @@ FROM packages AS bundles
 COPY service service
 COPY training training
 COPY bundles/routing.toml /bundles/routing.toml
-RUN python -m training --out /bundles
+RUN python -m training --out /bundles && mkdir -m 700 /prediction_log
 
 FROM packages AS tools
 COPY requirements-dev.txt ./
@@ -38,7 +38,10 @@ COPY --from=packages /opt/venv /opt/venv
 COPY --from=bundles /bundles bundles
 COPY service service
 COPY operations/supervisord.conf supervisord.conf
-ENV PLUMBLINE_METRICS_DIR=/tmp/plumbline-metrics
+ENV PLUMBLINE_METRICS_DIR=/tmp/plumbline-metrics \
+    PLUMBLINE_LOG_DIR=/prediction_log
+# A named volume takes its owner from the folder that it covers.
+COPY --from=bundles --chown=10001:10001 /prediction_log /prediction_log
 USER 10001:10001
 EXPOSE 8000 9101
 STOPSIGNAL SIGTERM

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import subprocess
+import urllib.parse
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -58,6 +59,29 @@ def test_each_model_predicts(compose: Compose) -> None:
         f"{STACK.url('predictor')}/v1/predict?model_name=tickets", b'{"text": "no internet"}'
     )
     assert (status, answer["model_name"]) == (200, "tickets")
+
+
+def counted_truths() -> float:
+    """Ask Prometheus how many truths of iris counted."""
+    query = 'ml_ground_truth_total{model_name="iris",result="counted"}'
+    _, answer = fetch(f"{STACK.url('prometheus')}/api/v1/query?{urllib.parse.urlencode({'query': query})}")
+    return sum(float(series["value"][1]) for series in answer["data"]["result"])
+
+
+def test_ground_truth_is_counted_and_outlives_its_container(compose: Compose) -> None:
+    """The drainer runs beside the predictor, and what it stored is in the volume: the next one counts on."""
+    url = STACK.url("predictor")
+    before = counted_truths()
+    _, answer = fetch(f"{url}/v1/predict", b'{"features": [5.1, 3.5, 1.4, 0.2]}')
+    truth = json.dumps({"prediction_id": answer["prediction_id"], "ground_truth": "setosa"}).encode()
+    assert fetch(f"{url}/v1/log-ground-truth", truth)[0] == 200
+    wait_until(lambda: counted_truths() > before, "a truth that counts", 30)
+    counted = counted_truths()
+    compose("up", "--detach", "--force-recreate", "--no-deps", "predictor")
+    wait_until(lambda: is_predictor_ready(STACK), "a predictor that is ready", 120)
+    # Its id was signed by the key in the volume.
+    assert fetch(f"{url}/v1/log-ground-truth", truth)[0] == 200
+    wait_until(lambda: counted_truths() >= counted, "the same totals again", 60)
 
 
 def test_slang_reaches_the_sink_as_out_of_distribution(compose: Compose) -> None:

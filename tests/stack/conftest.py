@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.stack.postgres import PostgresServer, running_postgres
 from tests.stack.predictor_process import RunningPredictor, running_predictor
 
 
@@ -14,3 +15,10 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPredi
     """Serve the demo models with two workers."""
     with running_predictor(tmp_path_factory.mktemp("predictor")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Run a PostgreSQL for all tests that do not stop it; each makes a database of its own."""
+    with running_postgres() as server:
+        yield server

@@ -111,17 +111,18 @@ def test_a_stop_has_time_for_every_request() -> None:
     assert predictor["killasgroup"] == "true"
 
 
-def test_the_container_runs_gunicorn_and_exporter_and_never_gives_up() -> None:
-    """Both are restarted for ever, log to stdout, and the exporter outlives the draining predictor."""
+def test_the_container_runs_predictor_exporter_and_drainer_and_never_gives_up() -> None:
+    """All are restarted for ever and log to stdout; exporter and drainer outlive the draining predictor."""
     supervisor = configparser.ConfigParser(inline_comment_prefixes=(";",))
     supervisor.read(ROOT / "operations" / "supervisord.conf")
     programs = {name.partition(":")[2]: supervisor[name] for name in supervisor.sections() if ":" in name}
-    assert set(programs) == {"predictor", "exporter"}
+    assert set(programs) == {"predictor", "exporter", "drainer"}
     for program in programs.values():
         assert program["autorestart"] == "true"
         assert int(program["startretries"]) >= 10**9
         assert program["stdout_logfile"] == "/dev/fd/1"
-    assert int(programs["exporter"]["priority"]) < int(programs["predictor"]["priority"])
+    for name in ("exporter", "drainer"):
+        assert int(programs[name]["priority"]) < int(programs["predictor"]["priority"])
     assert "unix_http_server" not in supervisor
 
 

@@ -7,10 +7,11 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from operations.stack.prometheus_api import firing_alerts, targets
+from operations.stack.prometheus_api import Prometheus, firing_alerts, targets
 from tests.stack.predictor_process import fetch
 from tests.stack.running_stack import (
     END_SECONDS,
@@ -24,6 +25,17 @@ from tests.stack.running_stack import (
 from tests.stack.worker_process import is_alive, port_is_free, wait_until
 
 AMBER, RED, GREEN = "#f59e0b", "#ef4444", "#22c55e"
+SIGNALS = {
+    "breast_cancer": "accuracy",
+    "diabetes": "mae",
+    "iris": "accuracy",
+    "tickets": "accuracy",
+    "wide_forest": "accuracy",
+}
+"""The demo models, and by what each is measured."""
+CALIBRATED = "last_over_time(model:ml_ece:ratio1d[10s])"
+"""Of each model with enough truths to judge its confidence by; written every 5 s on this clock."""
+QUALITY_ALERTS = 'ALERTS{alertname=~"Model(AccuracyLow|ErrorRateHigh|CalibrationOff)"}'
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +74,7 @@ def test_each_demo_model_predicts(running: RunningStack) -> None:
     names = [
         model["model_name"] for model in fetch(f"{running.stack.url('predictor')}/v1/models")[1]["models"]
     ]
-    assert sorted(names) == ["breast_cancer", "diabetes", "iris", "tickets", "wide_forest"]
+    assert sorted(names) == sorted(SIGNALS)
     status, answer = fetch(
         f"{running.stack.url('predictor')}/v1/models/tickets/predict",
         b'{"text": "I was charged twice in May"}',
@@ -74,9 +86,33 @@ def test_status_shows_programs_targets_and_alerts(running: RunningStack) -> None
     """All programs run, the demo traffic included, and a quiet stack has no alert."""
     wait_until(lambda: running.run("status").returncode == 0, "a status without complaint")
     status = running.run("status").stdout
-    for program in ("predictor", "exporter", "prometheus", "alertmanager", "sink", "traffic"):
-        assert re.search(rf"^{program} +running +0:\d\d:\d\d +0 ", status, re.MULTILINE)
+    for program in ("predictor", "exporter", "drainer", "prometheus", "alertmanager", "sink", "traffic"):
+        assert re.search(rf"^{program} +running +0:\d\d:\d\d +0( |$)", status, re.MULTILINE)
     assert "no alert fires" in status
+
+
+def test_status_shows_the_measured_quality_of_each_demo_model(running: RunningStack) -> None:
+    """The demo traffic tells what was true, and every model keeps its objective, or misses it by chance."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def is_measured() -> bool:
+        models = json.loads(running.run("status", "--json").stdout)["models"]
+        found.update({model["model_name"]: model["quality"] for model in models})
+        return len(found) >= len(SIGNALS) and all(quality["value"] for quality in found.values())
+
+    wait_until(is_measured, "a measured quality of each model", 120)
+    assert {name: quality["signal"] for name, quality in found.items()} == SIGNALS
+    for quality in found.values():
+        assert quality["label_count"] >= quality["label_count_needed"]
+        assert quality["standard_error"] > 0
+        assert quality["verdict"] in {"met", "missed_within_chance"}
+
+
+def test_demo_models_keep_what_they_promised(running: RunningStack) -> None:
+    """With truths enough to judge each confidence, no alert on quality is even pending."""
+    prometheus = Prometheus(running.stack.url("prometheus"))
+    wait_until(lambda: len(prometheus.query(CALIBRATED)) == len(SIGNALS) - 1, "200 truths of each", 180)
+    assert not prometheus.query(QUALITY_ALERTS)
 
 
 def test_slang_reaches_the_sink_as_out_of_distribution(running: RunningStack) -> None:
