@@ -32,6 +32,10 @@ _DURATION = r"\d+(?:ms|[smhdw])"
 _MARKED_QUOTIENT = re.compile(
     rf"\d+(?:\.\d+)?(?P<mark>\s*# (?P<dividend>{_DURATION})/(?P<divisor>{_DURATION}))\b"
 )
+# What waits for a program and not for the clock, for example until Prometheus has found its targets.
+_MARKED_FLOOR = re.compile(
+    r"(?P<duration>\d+(?:ms|[smhdw]))(?P<mark>\s*# at least (?P<floor>\d+) real seconds)"
+)
 _MARKED_SECONDS = re.compile(r"(?P<seconds>\d+(?:\.\d+)?)(?P<mark>\s*# seconds of the clock)")
 
 
@@ -111,7 +115,13 @@ def scale(text: str, factor: int) -> str:
         return f"{_milliseconds(match['dividend']) / _milliseconds(match['divisor']):.9g}{match['mark']}"
 
     text = _QUOTED_OR_DURATION.sub(duration, text)
+
+    def floored(match: re.Match[str]) -> str:
+        is_below = _milliseconds(match["duration"]) < int(match["floor"]) * 1000
+        return f"{match['floor']}s{match['mark']}" if is_below else match.group()
+
     text = _MARKED_QUOTIENT.sub(quotient, text)
+    text = _MARKED_FLOOR.sub(floored, text)
     return _MARKED_SECONDS.sub(lambda match: f"{float(match['seconds']) / factor:g}{match['mark']}", text)
 
 

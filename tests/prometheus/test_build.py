@@ -48,6 +48,8 @@ ELSEWHERE = Settings(
         ("> 3600 # seconds of the clock, an hour", "> 60 # seconds of the clock, an hour"),
         ("* 1  # seconds of the clock", "* 0.0166667  # seconds of the clock"),
         ("> 3600 # rows", "> 3600 # rows"),
+        ("for: 2m  # at least 10 real seconds", "for: 10s  # at least 10 real seconds"),
+        ("for: 30m  # at least 10 real seconds", "for: 30s  # at least 10 real seconds"),
     ],
 )
 def test_durations_are_divided_and_nothing_else(text: str, scaled: str) -> None:
