@@ -6,7 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from service.errors import BodyTimeoutError, BodyTooLargeError, ClientGoneError, MediaTypeError
+from service.api.request_head import RequestHead, refuse_query
+from service.errors import (
+    BodyTimeoutError,
+    BodyTooLargeError,
+    ClientGoneError,
+    MediaTypeError,
+    MethodNotAllowedError,
+)
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -62,6 +69,19 @@ async def read_body(receive: Receive, content_length: int | None, max_bytes: int
                 chunks.append(chunk)
     except TimeoutError:
         raise BodyTimeoutError(seconds) from None
+
+
+async def read_post(head: RequestHead, receive: Receive, max_bytes: int, seconds: float) -> bytes:
+    """Read the JSON body of a route that takes POST and no query parameters.
+
+    Raises:
+        RequestError: another method, a query, another media type, or a body that `read_body` refuses.
+    """
+    if head.method != "POST":
+        raise MethodNotAllowedError("POST")
+    refuse_query(head.query)
+    check_media_type(head.content_type, head.content_encoding)
+    return await read_body(receive, head.content_length, max_bytes, seconds)
 
 
 async def wait_for_disconnect(receive: Receive) -> None:

@@ -7,10 +7,10 @@ from collections import Counter
 import orjson
 
 from service.api.answer import Answer
-from service.api.body import Receive, check_media_type, read_body
+from service.api.body import Receive, read_post
 from service.api.prediction_endpoint import BodyLimits
-from service.api.request_head import RequestHead, refuse_query
-from service.errors import InvalidInputError, MethodNotAllowedError, Violation
+from service.api.request_head import RequestHead
+from service.errors import InvalidInputError, Violation
 from service.prediction_log.truth_intake import TRUTH_ANSWERS, TruthIntake
 from service.prediction_log.truth_posts import read_truth_posts
 
@@ -42,13 +42,7 @@ class GroundTruthEndpoint:
         Raises:
             RequestError: nothing was taken; a single truth that is invalid is an error too.
         """
-        if head.method != "POST":
-            raise MethodNotAllowedError("POST")
-        refuse_query(head.query)
-        check_media_type(head.content_type, head.content_encoding)
-        body = await read_body(
-            receive, head.content_length, self._limits.batch_max_bytes, self._limits.seconds
-        )
+        body = await read_post(head, receive, self._limits.batch_max_bytes, self._limits.seconds)
         posts = read_truth_posts(body, self._items_max)
         verdicts = await self._intake.take(posts.items, caller)
         if not posts.is_batch:

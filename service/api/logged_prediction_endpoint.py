@@ -6,11 +6,11 @@ import numpy as np
 import orjson
 
 from service.api.answer import Answer
-from service.api.body import Receive, check_media_type, read_body
+from service.api.body import Receive, read_post
 from service.api.logged_prediction import LoggedPrediction, name_in, read_logged_prediction, read_object
 from service.api.prediction_endpoint import BodyLimits, outcome_of
-from service.api.request_head import RequestHead, refuse_query
-from service.errors import InvalidInputError, MethodNotAllowedError, RequestError
+from service.api.request_head import RequestHead
+from service.errors import InvalidInputError, RequestError
 from service.events import (
     NOT_JUDGED,
     OTHER_MODEL,
@@ -56,13 +56,7 @@ class LoggedPredictionEndpoint:
         Raises:
             RequestError: nothing was taken.
         """
-        if head.method != "POST":
-            raise MethodNotAllowedError("POST")
-        refuse_query(head.query)
-        check_media_type(head.content_type, head.content_encoding)
-        body = await read_body(
-            receive, head.content_length, self._limits.single_max_bytes, self._limits.seconds
-        )
+        body = await read_post(head, receive, self._limits.single_max_bytes, self._limits.seconds)
         key, seconds = OTHER_MODEL, 0.0
         outcome: Outcome = "failed"
         try:
