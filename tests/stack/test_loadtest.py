@@ -108,13 +108,12 @@ def test_broken_promises_are_named(tmp_path: Path) -> None:
 def test_shed_requests_have_rows_of_their_own(
     tmp_path: Path, arguments: tuple[str, ...], returncode: int
 ) -> None:
-    """503 with Retry-After is of type SHED, and a failure only if asked for; shed truths come again."""
-    options = ("--models", "iris", "--run-time", "4s", "--malformed-share", "0", *arguments)
+    """503 with Retry-After is of type SHED, and a failure only if asked for; truths are told all the same."""
+    options = ("--models", "iris", "--run-time", "6s", "--malformed-share", "0", *arguments)
     with stub_predictor("shed") as stub:
         run = run_locust(tmp_path, "smoke", stub.url, *options)
     assert int(run.rows["SHED", "single iris"]["Request Count"]) > 0
     assert int(run.rows["POST", "single iris"]["Failure Count"]) == 0
-    assert any(kind == "SHED" and name.endswith("ground truth") for kind, name in run.rows)
     assert requests(run, "batch ground truth") > 0
     assert run.returncode == returncode
 
